@@ -1,0 +1,241 @@
+//! Contexts: the values of context variables that a task, callback or timer carries along.
+//!
+//! A [`Context`] names a *cell*: a tiny lock round a pointer to an immutable map. Setting a variable swaps the map; getting
+//! sees the last one set. Copying a context makes a new cell that starts with the same map, at the cost of one pointer. Any
+//! number of tasks may share a cell.
+//!
+//! Most programs never set a variable, so a task has no cell until something is set: its [`ContextSlot`] is one empty word.
+
+use crate::record;
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ptr;
+// The slot is filled once and read afterwards, and the tiny lock guards one pointer: no protocol for loom to explore, and
+// thread-locals of loom types cannot outlive a model.
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// A value of a variable.
+pub type Value = Arc<dyn Any + Send + Sync>;
+
+/// An immutable map from variable numbers to values.
+type Map = Arc<BTreeMap<u64, Value>>;
+
+#[derive(Default)]
+struct Cell {
+    map: Mutex<Map>,
+}
+
+impl Cell {
+    fn lock(&self) -> MutexGuard<'_, Map> {
+        // Values are cloned and dropped outside the lock, so nothing that runs under it can panic half-way.
+        self.map.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+}
+
+/// A set of variable values that tasks and callbacks run in.
+///
+/// Clones are the same context; [`copy`](Self::copy) makes another that starts with the same values.
+#[derive(Clone, Default)]
+pub struct Context(Arc<Cell>);
+
+impl Context {
+    /// An empty context.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value of a variable here.
+    pub fn get(&self, variable: u64) -> Option<Value> {
+        self.0.lock().get(&variable).cloned()
+    }
+
+    /// Sets or, with `None`, removes a variable; returns what it was.
+    pub fn set(&self, variable: u64, value: Option<Value>) -> Option<Value> {
+        let mut map = self.0.lock();
+        let mut next = Map::clone(&map);
+        let inner = Arc::make_mut(&mut next);
+        let before = match value {
+            Some(value) => inner.insert(variable, value),
+            None => inner.remove(&variable),
+        };
+        let old = std::mem::replace(&mut *map, next);
+        drop(map);
+        // The old map may hold the last reference to values whose destructors are user code.
+        drop(old);
+        before
+    }
+
+    /// Another context with the same values; what is set in one is not seen in the other.
+    pub fn copy(&self) -> Context {
+        let map = Map::clone(&self.0.lock());
+        Context(Arc::new(Cell { map: Mutex::new(map) }))
+    }
+
+    /// How many variables are set.
+    pub fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    /// Whether no variable is set.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether both are the same context, not merely equal.
+    pub fn is(&self, other: &Context) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.map.try_lock() {
+            Ok(map) => write!(f, "<Context with {} variables>", map.len()),
+            Err(_) => f.write_str("<Context locked>"),
+        }
+    }
+}
+
+/// The one word of a task or callback that names its context; empty until something is set.
+#[derive(Default)]
+pub struct ContextSlot(AtomicPtr<Cell>);
+
+impl ContextSlot {
+    /// An empty slot: a context that has no values and costs nothing.
+    pub const fn new() -> Self {
+        ContextSlot(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// A slot that names `context`.
+    pub fn with(context: Context) -> Self {
+        ContextSlot(AtomicPtr::new(Arc::into_raw(context.0).cast_mut()))
+    }
+
+    /// The context named here, `None` while nothing was ever set in it.
+    pub fn get(&self) -> Option<Context> {
+        let cell = self.0.load(Ordering::Acquire);
+        if cell.is_null() {
+            return None;
+        }
+        // SAFETY: a pointer in the slot came from `Arc::into_raw` and is never replaced, and the slot's own count is given
+        // back only by `drop`, which has exclusive access; so the count is at least one while we add ours.
+        unsafe {
+            Arc::increment_strong_count(cell);
+            Some(Context(Arc::from_raw(cell)))
+        }
+    }
+
+    /// The context named here, made now if there is none.
+    pub fn get_or_create(&self) -> Context {
+        if let Some(context) = self.get() {
+            return context;
+        }
+        let context = Context::new();
+        let fresh = Arc::into_raw(context.0.clone()).cast_mut();
+        let empty = ptr::null_mut();
+        // Release publishes the new cell to the Acquire in `get`.
+        match self.0.compare_exchange(empty, fresh, Ordering::Release, Ordering::Acquire) {
+            Ok(_) => context,
+            Err(_) => {
+                // SAFETY: `fresh` is the count made above, which the failed exchange did not hand over.
+                drop(unsafe { Arc::from_raw(fresh) });
+                self.get().expect("the exchange failed because the slot is filled")
+            }
+        }
+    }
+
+    /// A slot that starts with a copy of this one's values.
+    pub fn copy(&self) -> ContextSlot {
+        match self.get() {
+            None => ContextSlot::new(),
+            Some(context) => ContextSlot::with(context.copy()),
+        }
+    }
+}
+
+impl Drop for ContextSlot {
+    fn drop(&mut self) {
+        let cell = *self.0.get_mut();
+        if !cell.is_null() {
+            // SAFETY: the slot's own count, taken back once.
+            drop(unsafe { Arc::from_raw(cell) });
+        }
+    }
+}
+
+impl fmt::Debug for ContextSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().fmt(f)
+    }
+}
+
+thread_local! {
+    /// The context of code that runs outside every task and callback: each thread has its own, as in Python.
+    static OUTSIDE: ContextSlot = const { ContextSlot::new() };
+}
+
+/// Lends the slot of the context that code on this thread runs in.
+pub fn with_current<R>(f: impl FnOnce(&ContextSlot) -> R) -> R {
+    record::with(|record| match record {
+        Some(record) => f(record.context),
+        None => OUTSIDE.with(f),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn int(value: i32) -> Option<Value> {
+        Some(Arc::new(value))
+    }
+
+    fn read(context: &Context, variable: u64) -> Option<i32> {
+        context.get(variable).map(|v| *v.downcast_ref().unwrap())
+    }
+
+    #[test]
+    fn a_copy_starts_equal_and_goes_its_own_way() {
+        let context = Context::new();
+        context.set(1, int(10));
+        let copy = context.copy();
+        copy.set(1, int(20));
+        context.set(2, int(30));
+        assert_eq!((read(&context, 1), read(&copy, 1), read(&copy, 2)), (Some(10), Some(20), None));
+        assert!(!context.is(&copy) && context.is(&context.clone()));
+    }
+
+    #[test]
+    fn setting_returns_what_was_there() {
+        let context = Context::new();
+        assert!(context.set(1, int(1)).is_none());
+        assert_eq!(*context.set(1, int(2)).unwrap().downcast_ref::<i32>().unwrap(), 1);
+        assert!(context.set(1, None).is_some());
+        assert!(context.is_empty());
+    }
+
+    #[test]
+    fn a_slot_is_empty_until_asked_and_then_names_one_context() {
+        let slot = ContextSlot::new();
+        assert!(slot.get().is_none() && slot.copy().get().is_none());
+        let context = slot.get_or_create();
+        assert!(slot.get_or_create().is(&context));
+        context.set(1, int(5));
+        let copy = slot.copy().get().unwrap();
+        assert_eq!(read(&copy, 1), Some(5));
+        assert!(!copy.is(&context));
+    }
+
+    #[test]
+    fn racing_creators_agree() {
+        for _ in 0..200 {
+            let slot = ContextSlot::new();
+            let [a, b] = std::thread::scope(|s| {
+                [(); 2].map(|()| s.spawn(|| slot.get_or_create())).map(|t| t.join().unwrap())
+            });
+            assert!(a.is(&b));
+        }
+    }
+}

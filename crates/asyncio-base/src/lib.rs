@@ -1,0 +1,25 @@
+//! The floor that every other crate of asyncio stands on. Only `asyncio` promises a stable API; this crate does not.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`sync`] | the one switch for atomics, locks and cells: std, loom (`--cfg asyncio_loom`) or ThreadSanitizer (`--cfg tsan`) |
+//! | [`record`] | the poll record: what this thread is polling right now |
+//! | [`wait`] | the wait slot, where a leaf future says what it waits for |
+//! | [`context`] | context variables: the map, the cell that tasks share, the slot in a task |
+//! | [`slab`] | a slab whose keys carry a generation, for waiter lists and the wheel |
+//! | [`wake_list`] | wakers collected under a lock and called after it |
+//!
+//! # Unsafe
+//!
+//! Three files hold unsafe code: `record.rs` (one thread-local pointer, valid while a closure runs), `wait.rs` (an address
+//! turned back into the `&'static Location` it came from) and `context.rs` (an `Arc` kept as one word).
+
+mod cache_padded;
+pub mod context;
+pub mod record;
+pub mod slab;
+pub mod sync;
+pub mod wait;
+pub mod wake_list;
+
+pub use cache_padded::CachePadded;

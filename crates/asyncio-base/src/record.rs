@@ -1,0 +1,127 @@
+//! The poll record: what this thread is polling right now.
+//!
+//! One thread-local pointer, empty outside asyncio's own tasks and callbacks. Sync, timer and reactor know this and nothing
+//! of tasks or scheduler, so with the pointer empty every primitive works under any executor.
+//!
+//! The pointer is set for the length of one closure and put back when it ends, also by a panic. So a record is borrowed, never
+//! owned, and records nest: a callback run inside a poll sees its own, the poll sees its own again afterwards.
+
+use crate::context::ContextSlot;
+use crate::wait::{WaitKind, WaitSlot};
+use std::cell::Cell;
+use std::panic::Location;
+use std::ptr;
+
+/// Ready operations a task may do in one poll before it has to let others run.
+pub const BUDGET: u32 = 128;
+
+/// What is being polled on this thread.
+#[derive(Debug)]
+pub struct PollRecord<'a> {
+    /// The task's number; 0 for a callback.
+    pub task_id: u64,
+    /// Where leaves say what they wait for.
+    pub wait: &'a WaitSlot,
+    /// The context that variables are read from and written to.
+    pub context: &'a ContextSlot,
+    /// Ready operations left before [`spend`] says no; `u32::MAX` counts nothing.
+    pub budget: Cell<u32>,
+}
+
+thread_local! {
+    static CURRENT: Cell<*const PollRecord<'static>> = const { Cell::new(ptr::null()) };
+}
+
+/// Puts the pointer back that was there before, also on unwind.
+struct Restore(*const PollRecord<'static>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        // A thread that is being torn down has no cell left, and nobody who could read it.
+        let _ = CURRENT.try_with(|current| current.set(self.0));
+    }
+}
+
+/// Runs `f` with `record` as this thread's poll record.
+#[inline]
+pub fn enter<R>(record: &PollRecord<'_>, f: impl FnOnce() -> R) -> R {
+    let pointer: *const PollRecord<'_> = record;
+    let before = CURRENT.try_with(|current| current.replace(pointer.cast()));
+    let _restore = Restore(before.unwrap_or(ptr::null()));
+    f()
+}
+
+/// Lends the record of what this thread polls, `None` outside asyncio's tasks and callbacks.
+#[inline]
+pub fn with<R>(f: impl FnOnce(Option<&PollRecord<'_>>) -> R) -> R {
+    let pointer = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
+    // SAFETY: a pointer in `CURRENT` was put there by an `enter` on this thread that has not returned: `Restore` takes it out
+    // before `enter` gives its borrow of the record back. The reference handed on cannot leave the closure.
+    f(unsafe { pointer.as_ref() })
+}
+
+/// Says what the task being polled waits for; for a leaf that is about to return `Pending`.
+#[inline]
+pub fn waits_for(kind: WaitKind, place: &'static Location<'static>) {
+    with(|record| {
+        if let Some(record) = record {
+            record.wait.set(kind, place);
+        }
+    });
+}
+
+/// Takes one ready operation from the task's budget; false when it is spent.
+///
+/// A leaf that gets false wakes its own waker and returns `Pending` before it touches anything, so that a task which awaits
+/// only ready things lets others run. Outside asyncio's tasks, and on a loop with one worker, nothing is counted.
+#[inline]
+pub fn spend() -> bool {
+    with(|record| match record {
+        None => true,
+        Some(record) => match record.budget.get() {
+            u32::MAX => true,
+            0 => false,
+            left => {
+                record.budget.set(left - 1);
+                true
+            }
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record<'a>(id: u64, wait: &'a WaitSlot, context: &'a ContextSlot) -> PollRecord<'a> {
+        PollRecord { task_id: id, wait, context, budget: Cell::new(2) }
+    }
+
+    fn current() -> Option<u64> {
+        with(|record| record.map(|r| r.task_id))
+    }
+
+    #[test]
+    fn records_nest_and_are_put_back_on_a_panic() {
+        let (wait, context) = (WaitSlot::new(), ContextSlot::new());
+        assert_eq!(current(), None);
+        enter(&record(1, &wait, &context), || {
+            assert_eq!(current(), Some(1));
+            let inner = std::panic::AssertUnwindSafe(|| {
+                enter(&record(2, &wait, &context), || panic!("seen: {:?}", current()));
+            });
+            assert!(std::panic::catch_unwind(inner).is_err());
+            assert_eq!(current(), Some(1));
+        });
+        assert_eq!(current(), None);
+    }
+
+    #[test]
+    fn the_budget_runs_out_and_nothing_is_counted_outside() {
+        let (wait, context) = (WaitSlot::new(), ContextSlot::new());
+        enter(&record(1, &wait, &context), || {
+            assert_eq!([spend(), spend(), spend(), spend()], [true, true, false, false]);
+        });
+        assert!((0..1000).all(|_| spend()));
+    }
+}

@@ -1,0 +1,197 @@
+//! A slab whose keys carry a generation.
+//!
+//! Waiter lists and the timer wheel keep their nodes here instead of linking them by pointer: a key to a node that is gone
+//! finds nothing, so a stale key is harmless and no unsafe code is needed.
+
+/// Names one value in a [`Slab`]; a key outlives its value without harm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    index: u32,
+    generation: u32,
+}
+
+impl Key {
+    /// The key as one word, for storing in an atomic.
+    pub fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The key that [`to_bits`](Self::to_bits) gave this word.
+    pub fn from_bits(bits: u64) -> Self {
+        Key { index: bits as u32, generation: (bits >> 32) as u32 }
+    }
+
+    /// The position in the slab; two live values never share one.
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+#[derive(Debug)]
+enum Entry<T> {
+    Full {
+        generation: u32,
+        value: T,
+    },
+    /// `generation` is the one the next value will get.
+    Free {
+        generation: u32,
+        next: u32,
+    },
+}
+
+/// End of the free list.
+const NONE: u32 = u32::MAX;
+
+/// Values at stable positions, found by generation-checked keys.
+#[derive(Debug)]
+pub struct Slab<T> {
+    entries: Vec<Entry<T>>,
+    free: u32,
+    len: usize,
+    /// The generation of a position used for the first time.
+    first_generation: u32,
+}
+
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Slab<T> {
+    /// An empty slab; allocates nothing.
+    pub const fn new() -> Self {
+        Slab { entries: Vec::new(), free: NONE, len: 0, first_generation: 0 }
+    }
+
+    /// How many values are in.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no value is in.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Puts a value in.
+    ///
+    /// # Panics
+    ///
+    /// With 2^32 - 1 values in already.
+    pub fn insert(&mut self, value: T) -> Key {
+        self.len += 1;
+        if self.free == NONE {
+            let index = u32::try_from(self.entries.len()).ok().filter(|&i| i != NONE);
+            let index = index.expect("a slab holds fewer than 2^32 - 1 values");
+            self.entries.push(Entry::Full { generation: self.first_generation, value });
+            return Key { index, generation: self.first_generation };
+        }
+        let index = self.free;
+        let entry = &mut self.entries[index as usize];
+        let Entry::Free { generation, next } = *entry else {
+            unreachable!("the free list links free entries only");
+        };
+        *entry = Entry::Full { generation, value };
+        self.free = next;
+        Key { index, generation }
+    }
+
+    /// Takes the value out, if the key still names one.
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        let entry = self.entries.get_mut(key.index())?;
+        if !matches!(entry, Entry::Full { generation, .. } if *generation == key.generation) {
+            return None;
+        }
+        let free = Entry::Free { generation: key.generation.wrapping_add(1), next: self.free };
+        let Entry::Full { value, .. } = std::mem::replace(entry, free) else {
+            unreachable!("matched above");
+        };
+        self.free = key.index;
+        self.len -= 1;
+        Some(value)
+    }
+
+    /// The value, if the key still names one.
+    pub fn get(&self, key: Key) -> Option<&T> {
+        match self.entries.get(key.index())? {
+            Entry::Full { generation, value } if *generation == key.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value, if the key still names one.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        match self.entries.get_mut(key.index())? {
+            Entry::Full { generation, value } if *generation == key.generation => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Whether the key still names a value.
+    pub fn contains(&self, key: Key) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Gives the memory back if the slab is empty. Stale keys stay stale: later values get later generations.
+    pub fn shrink_if_empty(&mut self) {
+        if self.len == 0 {
+            let generations = self.entries.iter().map(|entry| match entry {
+                Entry::Full { generation, .. } | Entry::Free { generation, .. } => *generation,
+            });
+            self.first_generation = generations.fold(self.first_generation, u32::max);
+            self.entries = Vec::new();
+            self.free = NONE;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_finds_its_value_until_it_is_removed() {
+        let mut slab = Slab::new();
+        let a = slab.insert("a");
+        let b = slab.insert("b");
+        assert_eq!((slab.get(a), slab.get(b), slab.len()), (Some(&"a"), Some(&"b"), 2));
+        assert_eq!(slab.remove(a), Some("a"));
+        assert_eq!((slab.remove(a), slab.len()), (None, 1));
+        assert_eq!(slab.get(a), None);
+    }
+
+    #[test]
+    fn a_stale_key_does_not_find_the_next_tenant() {
+        let mut slab = Slab::new();
+        let old = slab.insert(1);
+        slab.remove(old);
+        let new = slab.insert(2);
+        assert_eq!(old.index(), new.index());
+        assert!(slab.get_mut(old).is_none());
+        assert_eq!((slab.get(old), slab.get(new)), (None, Some(&2)));
+    }
+
+    #[test]
+    fn a_key_survives_the_trip_through_a_word() {
+        let mut slab = Slab::new();
+        let first = slab.insert(());
+        slab.remove(first);
+        let key = slab.insert(());
+        assert_eq!(Key::from_bits(key.to_bits()), key);
+        assert_ne!(Key::from_bits(first.to_bits()), key);
+    }
+
+    #[test]
+    fn shrinking_keeps_stale_keys_stale() {
+        let mut slab = Slab::new();
+        let old = slab.insert(1);
+        slab.shrink_if_empty();
+        assert_eq!(slab.get(old), Some(&1), "a slab in use keeps its memory");
+        slab.remove(old);
+        slab.shrink_if_empty();
+        let new = slab.insert(2);
+        assert_eq!((slab.get(old), slab.get(new)), (None, Some(&2)));
+    }
+}
