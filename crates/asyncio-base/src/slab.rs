@@ -11,6 +11,9 @@ pub struct Key {
 }
 
 impl Key {
+    /// A key that no slab ever gives out: it finds nothing. The end of a chain of keys, or "no place yet".
+    pub const NONE: Key = Key { index: NONE, generation: 0 };
+
     /// The key as one word, for storing in an atomic.
     pub fn to_bits(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
@@ -75,6 +78,11 @@ impl<T> Slab<T> {
         self.len == 0
     }
 
+    /// How many values fit without asking for more memory.
+    pub fn capacity(&self) -> usize {
+        self.entries.capacity()
+    }
+
     /// Puts a value in.
     ///
     /// # Panics
@@ -129,6 +137,37 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The value at a position, for links between values: whoever keeps a position must know that its value is still in.
+    pub fn at(&self, index: usize) -> Option<&T> {
+        match self.entries.get(index)? {
+            Entry::Full { value, .. } => Some(value),
+            Entry::Free { .. } => None,
+        }
+    }
+
+    /// The value at a position, for links between values: whoever keeps a position must know that its value is still in.
+    pub fn at_mut(&mut self, index: usize) -> Option<&mut T> {
+        match self.entries.get_mut(index)? {
+            Entry::Full { value, .. } => Some(value),
+            Entry::Free { .. } => None,
+        }
+    }
+
+    /// The key of the value at a position.
+    pub fn key_at(&self, index: usize) -> Option<Key> {
+        match self.entries.get(index)? {
+            Entry::Full { generation, .. } => {
+                Some(Key { index: index as u32, generation: *generation })
+            }
+            Entry::Free { .. } => None,
+        }
+    }
+
+    /// How many positions there are, those of removed values included.
+    pub fn positions(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether the key still names a value.
     pub fn contains(&self, key: Key) -> bool {
         self.get(key).is_some()
@@ -174,6 +213,17 @@ mod tests {
     }
 
     #[test]
+    fn a_position_finds_its_value_and_its_key_while_it_is_in() {
+        let mut slab = Slab::new();
+        let [a, b] = ["a", "b"].map(|value| slab.insert(value));
+        assert_eq!((slab.at(a.index()), slab.key_at(a.index())), (Some(&"a"), Some(a)));
+        *slab.at_mut(b.index()).unwrap() = "c";
+        assert_eq!(slab.remove(b), Some("c"));
+        assert_eq!((slab.at(b.index()), slab.key_at(b.index()), slab.positions()), (None, None, 2));
+        assert!(slab.at_mut(b.index()).is_none() && slab.at(2).is_none() && slab.key_at(2).is_none());
+    }
+
+    #[test]
     fn a_key_survives_the_trip_through_a_word() {
         let mut slab = Slab::new();
         let first = slab.insert(());
@@ -184,13 +234,23 @@ mod tests {
     }
 
     #[test]
+    fn the_key_of_nothing_finds_nothing() {
+        let mut slab = Slab::new();
+        slab.insert(1);
+        assert_eq!((slab.get(Key::NONE), slab.remove(Key::NONE), slab.len()), (None, None, 1));
+        assert_eq!(Key::from_bits(Key::NONE.to_bits()), Key::NONE);
+    }
+
+    #[test]
     fn shrinking_keeps_stale_keys_stale() {
         let mut slab = Slab::new();
         let old = slab.insert(1);
+        assert!(slab.capacity() > 0);
         slab.shrink_if_empty();
         assert_eq!(slab.get(old), Some(&1), "a slab in use keeps its memory");
         slab.remove(old);
         slab.shrink_if_empty();
+        assert_eq!(slab.capacity(), 0);
         let new = slab.insert(2);
         assert_eq!((slab.get(old), slab.get(new)), (None, Some(&2)));
     }
