@@ -15,11 +15,37 @@ use std::ptr;
 /// Ready operations a task may do in one poll before it has to let others run.
 pub const BUDGET: u32 = 128;
 
+/// The task behind a record, as the crate that polls tasks knows it; opaque to everybody else.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner(*const ());
+
+impl Owner {
+    /// No task: a callback.
+    pub const NONE: Owner = Owner(ptr::null());
+
+    /// Names a task.
+    ///
+    /// # Safety
+    ///
+    /// Whoever reads it back dereferences it: `task` must be of the type that the reading crate expects and stay valid for
+    /// as long as the record is current.
+    pub const unsafe fn new(task: *const ()) -> Self {
+        Owner(task)
+    }
+
+    /// The pointer given to [`new`](Self::new), null for [`NONE`](Self::NONE).
+    pub fn as_ptr(self) -> *const () {
+        self.0
+    }
+}
+
 /// What is being polled on this thread.
 #[derive(Debug)]
 pub struct PollRecord<'a> {
     /// The task's number; 0 for a callback.
     pub task_id: u64,
+    /// The task itself.
+    pub owner: Owner,
     /// Where leaves say what they wait for.
     pub wait: &'a WaitSlot,
     /// The context that variables are read from and written to.
@@ -28,8 +54,15 @@ pub struct PollRecord<'a> {
     pub budget: Cell<u32>,
 }
 
+#[cfg(not(asyncio_loom))]
 thread_local! {
     static CURRENT: Cell<*const PollRecord<'static>> = const { Cell::new(ptr::null()) };
+}
+
+// loom runs all threads of a model on one OS thread, so the pointer must belong to loom's threads.
+#[cfg(asyncio_loom)]
+loom::thread_local! {
+    static CURRENT: Cell<*const PollRecord<'static>> = Cell::new(ptr::null());
 }
 
 /// Puts the pointer back that was there before, also on unwind.
@@ -94,7 +127,7 @@ mod tests {
     use super::*;
 
     fn record<'a>(id: u64, wait: &'a WaitSlot, context: &'a ContextSlot) -> PollRecord<'a> {
-        PollRecord { task_id: id, wait, context, budget: Cell::new(2) }
+        PollRecord { task_id: id, owner: Owner::NONE, wait, context, budget: Cell::new(2) }
     }
 
     fn current() -> Option<u64> {

@@ -1,1 +1,45 @@
-//! (in progress)
+//! The task cell of asyncio. Only `asyncio` promises a stable API; this crate does not.
+//!
+//! A task is one allocation: a [header](mod@header) that every task has, the scheduler's handle, and the future, whose place
+//! its output takes. Four kinds of pointers name it:
+//!
+//! | pointer | held by | claim on the cell |
+//! |---|---|---|
+//! | [`Task<T>`] | the user, at most one | the `HANDLE` bit; may take the output |
+//! | [`TaskHandle`] | whoever watches or cancels | one reference |
+//! | `Waker` | whatever the task waits for | one reference |
+//! | [`Runnable`] | a run queue or the worker polling it, at most one | the wake count |
+//!
+//! [`mod@state`] has the protocol: one word that decides who polls, who takes the output, who frees the cell.
+//!
+//! # Unsafe
+//!
+//! The cell is reached through erased thin pointers, so this crate is where most of asyncio's unsafe code is: `cell.rs` and
+//! `header.rs` (the erased cell), `waker.rs` (the vtable), `waker_slot.rs` (a waker in one word), `list.rs` (the intrusive list of all
+//! tasks) and `borrowed.rs` (main's future, which stays in the frame of `run`). Each block names the rule of `state.rs` it
+//! stands on.
+
+mod borrowed;
+mod cell;
+mod cold;
+mod error;
+mod handle;
+mod header;
+mod id;
+mod list;
+mod runnable;
+mod schedule;
+pub mod state;
+mod task;
+mod waker;
+mod waker_slot;
+
+pub use borrowed::{Borrowed, with_borrowed};
+pub use cold::CallbackId;
+pub use error::{CancelledError, InvalidStateError, JoinError, PanicError};
+pub use handle::{TaskHandle, current};
+pub use id::TaskId;
+pub use list::TaskList;
+pub use runnable::{Ran, Runnable};
+pub use schedule::{Host, Options, Schedule, ScheduleLocal, Unretrieved, spawn, spawn_local};
+pub use task::Task;

@@ -1,0 +1,195 @@
+//! The one allocation of a task, typed: header, scheduler, and the future or its output.
+
+use crate::error::JoinError;
+use crate::header::{Header, RawTask, Vtable};
+use crate::runnable::Runnable;
+use crate::schedule::{Host, Schedule};
+use asyncio_base::context::ContextSlot;
+use asyncio_base::sync::UnsafeCell;
+use std::any::type_name;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll};
+
+/// `repr(C)`, so that a pointer to the cell is a pointer to its header.
+#[repr(C)]
+pub(crate) struct Cell<F: Future, S> {
+    header: Header,
+    scheduler: S,
+    /// Owned as `state.rs` says: by the token's holder until the task is complete, then by the output's owner.
+    stage: UnsafeCell<Stage<F>>,
+}
+
+enum Stage<F: Future> {
+    /// Pinned: never moved from the moment the cell is made.
+    Future(F),
+    Output(Result<F::Output, JoinError>),
+    Gone,
+}
+
+/// Puts a future on the heap; the cell has a handle and a token.
+pub(crate) fn allocate<F, S>(
+    future: F,
+    scheduler: S,
+    context: ContextSlot,
+    location: &'static Location<'static>,
+) -> RawTask
+where
+    F: Future + 'static,
+    F::Output: 'static,
+    S: Schedule,
+{
+    let header = Header::new(Cell::<F, S>::VTABLE, context, location);
+    let cell = Cell { header, scheduler, stage: UnsafeCell::new(Stage::Future(future)) };
+    let pointer = NonNull::from(Box::leak(Box::new(cell)));
+    RawTask::new(pointer.cast::<Header>())
+}
+
+impl<F, S> Cell<F, S>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+    S: Schedule,
+{
+    const VTABLE: &'static Vtable = &Vtable {
+        poll: Self::poll,
+        fail: Self::fail,
+        output: Self::output,
+        drop_output: Self::drop_output,
+        forget_output: Self::forget_output,
+        error: Self::error,
+        schedule: Self::schedule,
+        host: Self::host,
+        free: Self::free,
+        describe: type_name::<F>,
+    };
+
+    /// # Safety
+    ///
+    /// `task` is a cell of this type on which the caller has a claim. So for every function of the vtable.
+    unsafe fn of<'a>(task: RawTask) -> &'a Self {
+        // SAFETY: `allocate` made the pointer from a `Cell<F, S>`, whose first field is the header.
+        unsafe { task.as_ptr().cast::<Self>().as_ref() }
+    }
+
+    unsafe fn poll(task: RawTask, cx: &mut Context<'_>) -> bool {
+        // SAFETY: as `of` says.
+        let cell = unsafe { Self::of(task) };
+        let polled = cell.stage.with_mut(|stage| {
+            // SAFETY: the caller holds the token, so the stage is its own; the future is pinned, as it never leaves the cell.
+            let Stage::Future(future) = (unsafe { &mut *stage }) else {
+                unreachable!("the token of a complete task is not polled")
+            };
+            // SAFETY: as above.
+            let future = unsafe { Pin::new_unchecked(future) };
+            catch_unwind(AssertUnwindSafe(|| future.poll(cx)))
+        });
+        let output = match polled {
+            Ok(Poll::Pending) => return false,
+            Ok(Poll::Ready(value)) => Ok(value),
+            Err(panic) => Err(JoinError::panicked(panic)),
+        };
+        // SAFETY: the caller holds the token.
+        unsafe { cell.replace_future(output) };
+        true
+    }
+
+    unsafe fn fail(task: RawTask, error: JoinError) {
+        // SAFETY: as `of` says, and the caller holds the token.
+        unsafe { Self::of(task).replace_future(Err(error)) }
+    }
+
+    /// Drops what is in the stage, in place, and stores the outcome. A destructor that panics makes the task one that panicked.
+    ///
+    /// # Safety
+    ///
+    /// The stage is the caller's.
+    unsafe fn replace_future(&self, output: Result<F::Output, JoinError>) {
+        let output = match self.clear_stage() {
+            Ok(()) => output,
+            Err(panic) => {
+                // The value has no reader any more; should its destructor panic too, the first panic is the one to tell.
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(output)));
+                Err(JoinError::panicked(panic))
+            }
+        };
+        // SAFETY: the stage is the caller's, and empty.
+        self.stage.with_mut(|stage| unsafe { stage.write(Stage::Output(output)) });
+    }
+
+    /// Drops what is in the stage, where it is, leaving `Gone` also if a destructor panics.
+    fn clear_stage(&self) -> std::thread::Result<()> {
+        self.stage.with_mut(|stage| {
+            let dropped = catch_unwind(AssertUnwindSafe(|| {
+                // SAFETY: both callers own the stage. A pinned future is dropped in place; what is left is overwritten
+                // below without being dropped again, as after a panic in a destructor the rest counts as dropped.
+                unsafe { stage.drop_in_place() }
+            }));
+            // SAFETY: as above.
+            unsafe { stage.write(Stage::Gone) };
+            dropped
+        })
+    }
+
+    unsafe fn output(task: RawTask) -> Option<NonNull<()>> {
+        // SAFETY: as `of` says.
+        let cell = unsafe { Self::of(task) };
+        cell.stage.with(|stage| {
+            // SAFETY: the task is complete, so nobody changes the stage while the caller owns or reads the output.
+            match unsafe { &*stage } {
+                Stage::Output(output) => Some(NonNull::from(output).cast()),
+                Stage::Future(_) | Stage::Gone => None,
+            }
+        })
+    }
+
+    unsafe fn error(task: RawTask) -> Option<*const JoinError> {
+        // SAFETY: as `of` says.
+        let cell = unsafe { Self::of(task) };
+        cell.stage.with(|stage| {
+            // SAFETY: the caller owns or reads the output.
+            match unsafe { &*stage } {
+                Stage::Output(Err(error)) => Some(std::ptr::from_ref(error)),
+                _ => None,
+            }
+        })
+    }
+
+    unsafe fn drop_output(task: RawTask) {
+        // SAFETY: as `of` says, and the output is the caller's.
+        let cell = unsafe { Self::of(task) };
+        if let Err(panic) = cell.clear_stage() {
+            cell.scheduler.host().destructor_panicked(JoinError::panicked(panic));
+        }
+    }
+
+    unsafe fn forget_output(task: RawTask) {
+        // SAFETY: as `of` says.
+        let cell = unsafe { Self::of(task) };
+        // SAFETY: the output is the caller's, who has moved it out. The bytes stay behind as if moved from: overwriting does not drop them.
+        cell.stage.with_mut(|stage| unsafe { stage.write(Stage::Gone) });
+    }
+
+    unsafe fn schedule(task: RawTask) {
+        // SAFETY: as `of` says. The scheduler is copied out: once the token is handed over, another thread may run the task to
+        // its end and free the cell.
+        let scheduler = unsafe { Self::of(task) }.scheduler;
+        scheduler.schedule(Runnable::new(task));
+    }
+
+    unsafe fn host(task: RawTask) -> &'static dyn Host {
+        // SAFETY: as `of` says.
+        unsafe { Self::of(task) }.scheduler.host()
+    }
+
+    unsafe fn free(task: RawTask) {
+        // SAFETY: the caller was told that no claim is left, and the cell was boxed by `allocate`. A future or output of a type
+        // that must stay on its thread is gone by now: the one who finished the task or dropped the handle dropped it.
+        let cell = unsafe { Box::from_raw(task.as_ptr().cast::<Self>().as_ptr()) };
+        if let Err(panic) = cell.clear_stage() {
+            cell.scheduler.host().destructor_panicked(JoinError::panicked(panic));
+        }
+    }
+}

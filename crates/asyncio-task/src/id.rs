@@ -1,0 +1,49 @@
+//! Task numbers.
+
+use asyncio_base::sync::Ordering;
+use std::cell::Cell;
+use std::fmt;
+// A statistics-like counter that outlives any model: loom need not see it, and its atomics cannot be statics.
+use std::sync::atomic::AtomicU64;
+
+/// A task's number, unique in the process; never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskId(u64);
+
+/// How many numbers a thread takes at once, so that spawning does not share a counter.
+const BLOCK: u64 = 64;
+
+static NEXT_BLOCK: AtomicU64 = AtomicU64::new(1);
+
+thread_local! {
+    /// The next number of this thread's block, and the block's end.
+    static BLOCK_LEFT: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+impl TaskId {
+    /// The next number: increasing on one thread.
+    pub(crate) fn next() -> TaskId {
+        let from_block = BLOCK_LEFT.try_with(|left| {
+            let (mut next, mut end) = left.get();
+            if next == end {
+                next = NEXT_BLOCK.fetch_add(BLOCK, Ordering::Relaxed);
+                end = next + BLOCK;
+            }
+            left.set((next + 1, end));
+            next
+        });
+        // A thread-local destructor may spawn after its thread's block is gone.
+        TaskId(from_block.unwrap_or_else(|_| NEXT_BLOCK.fetch_add(BLOCK, Ordering::Relaxed)))
+    }
+
+    /// The number itself.
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,201 @@
+//! The token: the right and the duty to poll a woken task.
+
+use crate::error::{CancelledError, JoinError};
+use crate::header::RawTask;
+use crate::state::{
+    self, Completed, HANDLE, Idle, JOIN_WAKER, MUST_CANCEL, Refused, Snapshot, WATCHED,
+};
+use crate::waker;
+use asyncio_base::record::{self, Owner, PollRecord};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Context;
+
+/// A woken task, to be run once by whoever takes it from a queue.
+///
+/// There is at most one per task. Dropping it instead of running it would strand the task, so that is a bug: queues are drained
+/// by running.
+#[derive(Debug)]
+#[must_use = "a token that is not run strands its task"]
+pub struct Runnable(RawTask);
+
+// SAFETY: the token gives sole access to the future, which is `Send`, or else (`spawn_local`) the scheduler promises to keep the
+// token on the future's thread.
+unsafe impl Send for Runnable {}
+
+/// How a turn ended.
+#[must_use]
+#[derive(Debug)]
+pub enum Ran {
+    /// The task waits; its next wake makes a new token.
+    Waiting,
+    /// Woken while it ran: to the back of the queue with it.
+    Again(Runnable),
+    /// The task is complete.
+    Complete,
+}
+
+impl Runnable {
+    /// The token that the state word has given out.
+    pub(crate) fn new(task: RawTask) -> Self {
+        Runnable(task)
+    }
+
+    /// The task's number.
+    pub fn id(&self) -> crate::TaskId {
+        self.0.header().id
+    }
+
+    /// Gives the task one turn: delivers a recorded cancel, or polls the future once.
+    ///
+    /// `budget` is the number of ready operations the task may do, `u32::MAX` for any number. Never panics: a panic of the
+    /// future is the task's outcome.
+    pub fn run(self, budget: u32) -> Ran {
+        let task = self.0;
+        let header = task.header();
+        let seen = header.state.begin_poll();
+        // SAFETY: the cell outlives the turn, as the token does, and the record does not outlive this call.
+        let owner = unsafe { Owner::new(task.as_ptr().as_ptr().cast_const().cast()) };
+        let record = PollRecord {
+            task_id: header.id.get(),
+            owner,
+            wait: &header.wait,
+            context: &header.context,
+            budget: Cell::new(budget),
+        };
+        // Outside the record again when the task is finished: finishing may free what the record borrows.
+        let flags = record::enter(&record, || self.turn(seen));
+        if let Some(flags) = flags {
+            finish(task, flags);
+            return Ran::Complete;
+        }
+        match header.state.end_poll(seen) {
+            Idle::Waiting => Ran::Waiting,
+            Idle::Again => Ran::Again(self),
+        }
+    }
+
+    /// Delivers or polls; the flags to complete with once there is an outcome.
+    fn turn(&self, seen: Snapshot) -> Option<u64> {
+        let task = self.0;
+        if seen.has(MUST_CANCEL) && task.header().state.take_cancel() {
+            self.fail(cancelled(task));
+            return Some(state::CANCELLED);
+        }
+        // SAFETY: the token is a claim, and the waker is gone from this frame before the token is.
+        let waker = unsafe { waker::borrowed(task) };
+        let mut cx = Context::from_waker(&waker);
+        // SAFETY: the vtable belongs to the cell and the token is ours.
+        unsafe { (task.vtable().poll)(task, &mut cx) }.then_some(0)
+    }
+
+    /// Ends a task that was never queued.
+    pub(crate) fn refuse(self, error: JoinError) {
+        self.fail(error);
+        complete(self.0, state::CANCELLED);
+    }
+
+    fn fail(&self, error: JoinError) {
+        // SAFETY: the vtable belongs to the cell and the token is ours.
+        unsafe { (self.0.vtable().fail)(self.0, error) };
+    }
+}
+
+/// The cancellation that answers a request, with the message given.
+fn cancelled(task: RawTask) -> JoinError {
+    let message = task.header().cold_if_any().and_then(|cold| cold.take_message());
+    JoinError::cancelled(CancelledError::new(message))
+}
+
+/// The output is stored: out of the list, complete, everybody told.
+fn finish(task: RawTask, flags: u64) {
+    task.host().tasks().remove(task);
+    complete(task, flags);
+}
+
+/// Decides the outcome against a racing cancel and a racing drop of the handle, then tells joiner and watchers.
+fn complete(task: RawTask, mut flags: u64) {
+    let state = &task.header().state;
+    let mut has_output = true;
+    let done = loop {
+        // A value yields to a request that came while it was made; an outcome that is cancelled or a panic answers it.
+        // SAFETY: the output is ours until the task is complete.
+        let heeds_cancel = has_output && unsafe { (task.vtable().error)(task) }.is_none();
+        match state.complete(flags, heeds_cancel, has_output) {
+            Ok(done) => break done,
+            Err(Refused::Cancelled) => {
+                if state.take_cancel() {
+                    // SAFETY: the output is ours until the task is complete.
+                    unsafe { (task.vtable().fail)(task, cancelled(task)) };
+                    flags |= state::CANCELLED;
+                }
+            }
+            Err(Refused::NobodyReads) => {
+                drop_output(task);
+                has_output = false;
+            }
+        }
+    };
+    tell(task, done);
+}
+
+/// After the exchange: the one place that wakes joiners.
+fn tell(task: RawTask, done: Completed) {
+    if done.free {
+        // SAFETY: the word said that no claim is left.
+        return unsafe { task.free() };
+    }
+    let told = done.old.has(WATCHED) || done.old.has(JOIN_WAKER);
+    if !told {
+        return;
+    }
+    // The exchange left us one wake as a claim.
+    if done.old.has(WATCHED) {
+        task.header().cold().completed(task);
+    } else {
+        wake_joiner(task);
+    }
+    if task.header().state.release(state::WAKE) {
+        // SAFETY: the word said that no claim is left.
+        unsafe { task.free() };
+    }
+}
+
+/// Wakes the joiner; for whoever finished the task and found `JOIN_WAKER`.
+pub(crate) fn wake_joiner(task: RawTask) {
+    // SAFETY: the exchange that finished the task gave us the slot.
+    if let Some(waker) = unsafe { task.header().join.take() } {
+        call_waker(task, waker);
+    }
+}
+
+/// A joiner's waker may be anybody's code; its panic is reported and hurts nobody else.
+pub(crate) fn call_waker(task: RawTask, waker: std::task::Waker) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+        task.host().destructor_panicked(JoinError::panicked(panic));
+    }
+}
+
+/// Drops the output, which is the caller's and may be gone already, and reports a panic that nobody saw.
+pub(crate) fn drop_output(task: RawTask) {
+    // SAFETY: the output is the caller's.
+    let error = unsafe { (task.vtable().error)(task) };
+    let seen = task.header().state.load().has(state::RETRIEVED);
+    // SAFETY: the error lies in the output, which is there until dropped below.
+    if let Some(error) = error.map(|error| unsafe { &*error }).filter(|e| e.is_panic() && !seen) {
+        task.host().unretrieved(crate::handle::unretrieved(task), error);
+    }
+    // SAFETY: as above.
+    unsafe { (task.vtable().drop_output)(task) };
+}
+
+/// Done-callbacks have run (or there were none): finishes the task for its joiner and waiters.
+pub(crate) fn finish_callbacks(task: RawTask) {
+    let old = task.header().state.finish_callbacks();
+    if !old.has(HANDLE) {
+        drop_output(task);
+    }
+    if old.has(JOIN_WAKER) {
+        wake_joiner(task);
+    }
+}

@@ -1,0 +1,122 @@
+//! What the task asks of its scheduler, and how tasks are made.
+
+use crate::cell;
+use crate::error::{CancelledError, JoinError};
+use crate::id::TaskId;
+use crate::list::TaskList;
+use crate::runnable::Runnable;
+use crate::task::Task;
+use asyncio_base::context::ContextSlot;
+use std::future::Future;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// Where tokens go: a pointer-sized name of a scheduler that is never freed.
+///
+/// A waker may call in at any time from any thread, also while the loop is being closed, so the scheduler's core has to
+/// outlive every task. It is `'static`, and closing a loop hands its core on to the next one.
+pub trait Schedule: Copy + Send + Sync + 'static {
+    /// Queues a token. May be called from any thread, in any state of the loop.
+    fn schedule(self, token: Runnable);
+
+    /// The rest of the scheduler's side.
+    fn host(self) -> &'static dyn Host;
+}
+
+/// The scheduler's side of a task's life beside queueing.
+pub trait Host: Send + Sync {
+    /// The list that the task is in while it is not complete.
+    fn tasks(&self) -> &TaskList;
+
+    /// Runs a done-callback on the loop's lane, in `context`. A closed loop drops it.
+    fn call_soon(&self, context: ContextSlot, callback: Box<dyn FnOnce() + Send>);
+
+    /// A task panicked and nobody will see its outcome.
+    fn unretrieved(&self, task: Unretrieved, error: &JoinError);
+
+    /// A future's or an output's destructor panicked where nobody waits for the outcome.
+    fn destructor_panicked(&self, error: JoinError);
+}
+
+/// Who failed unseen.
+#[derive(Clone, Debug)]
+pub struct Unretrieved {
+    /// The task's number.
+    pub id: TaskId,
+    /// The task's name.
+    pub name: Arc<str>,
+    /// Where it was made.
+    pub location: &'static Location<'static>,
+}
+
+/// How a task is made.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Its name, `Task-N` without one.
+    pub name: Option<Arc<str>>,
+    /// The context it runs in.
+    pub context: ContextSlot,
+}
+
+/// Makes a task. The token is its first turn; there is none if the list is closed: then the future has been dropped and the
+/// task has ended cancelled.
+pub fn spawn<F, S>(
+    future: F,
+    scheduler: S,
+    options: Options,
+    location: &'static Location<'static>,
+) -> (Task<F::Output>, Option<Runnable>)
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    S: Schedule,
+{
+    make(future, scheduler, options, location)
+}
+
+/// As [`spawn`], for a future that stays on its thread: `scheduler` must run the task's tokens on the thread that calls this,
+/// and no other.
+pub fn spawn_local<F, S>(
+    future: F,
+    scheduler: S,
+    options: Options,
+    location: &'static Location<'static>,
+) -> (Task<F::Output>, Option<Runnable>)
+where
+    F: Future + 'static,
+    F::Output: 'static,
+    S: ScheduleLocal,
+{
+    make(future, scheduler, options, location)
+}
+
+/// A [`Schedule`] that runs tokens on one thread only.
+///
+/// # Safety
+///
+/// Every token given to [`schedule`](Schedule::schedule) is run or dropped on the thread that called [`spawn_local`] for it.
+pub unsafe trait ScheduleLocal: Schedule {}
+
+fn make<F, S>(
+    future: F,
+    scheduler: S,
+    options: Options,
+    location: &'static Location<'static>,
+) -> (Task<F::Output>, Option<Runnable>)
+where
+    F: Future + 'static,
+    F::Output: 'static,
+    S: Schedule,
+{
+    let raw = cell::allocate(future, scheduler, options.context, location);
+    if let Some(name) = options.name {
+        raw.header().cold().set_name(name);
+    }
+    // SAFETY: `allocate` made the cell with `HANDLE` and one wake: one handle, one token.
+    let (task, token) = unsafe { (Task::new(raw), Runnable::new(raw)) };
+    if scheduler.host().tasks().insert(raw) {
+        return (task, Some(token));
+    }
+    token.refuse(JoinError::cancelled(CancelledError::default()));
+    (task, None)
+}

@@ -1,0 +1,301 @@
+//! The user's handle: awaits the task, takes its output, cancels it.
+
+use crate::cold::CallbackId;
+use crate::error::{InvalidStateError, JoinError};
+use crate::handle::{self, TaskHandle};
+use crate::header::RawTask;
+use crate::id::TaskId;
+use crate::runnable::drop_output;
+use crate::state::{ABORT, CANCELLED, COMPLETE, HANDLE, JOIN_WAKER, State};
+use asyncio_base::context::Context as TaskContext;
+use asyncio_base::record;
+use asyncio_base::wait::WaitKind;
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// A task that runs on a loop, and the way to its result.
+///
+/// The task runs whether or not its handle is kept: dropping a `Task` detaches it. Awaiting it gives what its future returned, or
+/// a [`JoinError`] if it was cancelled or panicked. `&task` can be awaited too, for `()`: that waits and takes nothing.
+///
+/// # Cancel safety
+///
+/// A dropped await changes nothing for the task, and the result can still be had from it.
+///
+/// # Python
+///
+/// `asyncio.Task`. The loop owns its tasks, so one whose handle is dropped is never lost half-way.
+#[must_use = "a Task runs whether or not it is kept: await it, bind it, or say `.detach()`"]
+pub struct Task<T> {
+    raw: RawTask,
+    /// The output is taken or dropped through this handle.
+    output: PhantomData<T>,
+}
+
+// SAFETY: through the handle the output can be taken, so it must be `Send`; the rest is as for `TaskHandle`.
+unsafe impl<T: Send> Send for Task<T> {}
+// SAFETY: a shared handle lends the output, so it must be `Sync`.
+unsafe impl<T: Send + Sync> Sync for Task<T> {}
+
+impl<T> Unpin for Task<T> {}
+
+impl<T> Task<T> {
+    /// # Safety
+    ///
+    /// `raw` is a cell whose output is a `T` and whose `HANDLE` bit is the caller's.
+    pub(crate) unsafe fn new(raw: RawTask) -> Self {
+        Task { raw, output: PhantomData }
+    }
+
+    fn state(&self) -> &State {
+        &self.raw.header().state
+    }
+
+    /// Asks the task to end; true unless it has ended already.
+    ///
+    /// The request is recorded and delivered when the task next gets a turn: its future is dropped where it waits, and awaiting
+    /// the task gives a cancelled [`JoinError`]. A task that has not started is dropped unpolled.
+    pub fn cancel(&self) -> bool {
+        handle::request_cancel(self.raw, 0, None)
+    }
+
+    /// As [`cancel`](Self::cancel), with a message that the cancellation carries.
+    pub fn cancel_with(&self, message: impl Into<Cow<'static, str>>) -> bool {
+        handle::request_cancel(self.raw, 0, Some(message.into()))
+    }
+
+    /// How many cancel requests have not been taken back with [`uncancel`](Self::uncancel).
+    pub fn cancelling(&self) -> usize {
+        self.state().load().cancels() as usize
+    }
+
+    /// Takes one cancel request back and returns how many are left; at 0 one that was not delivered yet is void.
+    pub fn uncancel(&self) -> usize {
+        self.state().uncancel() as usize
+    }
+
+    /// Ends the task without asking: its future is dropped by its loop, and no code of it runs but destructors. True unless it has
+    /// ended already.
+    ///
+    /// # Python
+    ///
+    /// No twin; the nearest is closing the coroutine.
+    pub fn abort(&self) -> bool {
+        handle::request_cancel(self.raw, ABORT, None)
+    }
+
+    /// Whether the task has ended, in whatever way.
+    pub fn done(&self) -> bool {
+        self.state().load().has(COMPLETE)
+    }
+
+    /// Whether the task ended cancelled.
+    pub fn cancelled(&self) -> bool {
+        self.state().load().has(CANCELLED)
+    }
+
+    /// The outcome, where it lies.
+    ///
+    /// # Errors
+    ///
+    /// While the task is not done, and after its outcome was taken.
+    ///
+    /// # Python
+    ///
+    /// `Task.result()` and `Task.exception()` in one.
+    pub fn result(&self) -> Result<&Result<T, JoinError>, InvalidStateError> {
+        if !self.done() {
+            return Err(InvalidStateError::new("Result is not ready."));
+        }
+        let output = self.output().ok_or(InvalidStateError::new("Result was taken."))?;
+        if output.is_err() {
+            self.state().set_retrieved();
+        }
+        Ok(output)
+    }
+
+    /// The outcome, where it lies; the task is done.
+    fn output(&self) -> Option<&Result<T, JoinError>> {
+        // SAFETY: the vtable belongs to the cell. The task is done, and with the handle borrowed nobody takes the output: it is
+        // ours once finished, and shared with done-callbacks before.
+        let output = unsafe { (self.raw.vtable().output)(self.raw) }?;
+        // SAFETY: the cell's output is of this type (`new`).
+        Some(unsafe { output.cast().as_ref() })
+    }
+
+    /// Takes the outcome if the task has ended; `None` before, and after it was taken. Done-callbacks come first.
+    pub fn try_result(&mut self) -> Option<Result<T, JoinError>> {
+        if self.state().load().is_finished() { self.take() } else { None }
+    }
+
+    /// Takes the outcome of the finished task.
+    fn take(&mut self) -> Option<Result<T, JoinError>> {
+        let output = std::ptr::from_ref(self.output()?);
+        // SAFETY: the task is finished and `HANDLE` is ours, so the output is; it is marked as moved out before anything else can
+        // look at it.
+        unsafe {
+            let output = output.read();
+            (self.raw.vtable().forget_output)(self.raw);
+            Some(output)
+        }
+    }
+
+    /// Calls `callback` with the outcome once the task has ended, on the loop's lane, in the order of registration and in a copy of
+    /// the context of this call; at once (but not inside this call) if it has ended.
+    ///
+    /// The outcome can be taken only after the callbacks have run: they come before the awaiter.
+    ///
+    /// # Panics
+    ///
+    /// If the outcome was taken already.
+    #[track_caller]
+    pub fn add_done_callback<C>(&self, callback: C) -> CallbackId
+    where
+        C: FnOnce(&Result<T, JoinError>) + Send + 'static,
+        T: Send + Sync + 'static,
+    {
+        assert!(
+            !self.done() || self.output().is_some(),
+            "the result of the task was taken already"
+        );
+        let function = move |task: RawTask| {
+            // SAFETY: the vtable belongs to the cell, which is complete, and `CALLBACKS` keeps its output in place.
+            let output = unsafe { (task.vtable().output)(task) };
+            let output = output.expect("the output stays while callbacks are outstanding");
+            // SAFETY: the cell's output is of this type (`new`).
+            callback(unsafe { output.cast().as_ref() });
+        };
+        self.raw.header().cold().add_callback(self.raw, Box::new(function))
+    }
+
+    /// Forgets a callback; false if it has been queued already.
+    pub fn remove_done_callback(&self, id: CallbackId) -> bool {
+        self.raw.header().cold_if_any().is_some_and(|cold| cold.remove_callback(id))
+    }
+
+    /// The task's number.
+    pub fn id(&self) -> TaskId {
+        self.raw.header().id
+    }
+
+    /// The task's name, `Task-N` unless it was given one.
+    pub fn get_name(&self) -> Arc<str> {
+        handle::name(self.raw)
+    }
+
+    /// Renames the task.
+    pub fn set_name(&self, name: impl Into<Arc<str>>) {
+        self.raw.header().cold().set_name(name.into());
+    }
+
+    /// The same task, renamed: for use where it is made.
+    pub fn named(self, name: impl Into<Arc<str>>) -> Self {
+        self.set_name(name);
+        self
+    }
+
+    /// Where the task was made.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.raw.header().location
+    }
+
+    /// The type of the task's future, which names the async function it came from.
+    pub fn get_coro(&self) -> &'static str {
+        (self.raw.vtable().describe)()
+    }
+
+    /// The context the task runs in.
+    pub fn get_context(&self) -> TaskContext {
+        self.raw.header().context.get_or_create()
+    }
+
+    /// A handle that watches and cancels, of a type that all tasks share.
+    pub fn handle(&self) -> TaskHandle {
+        TaskHandle::new_ref(self.raw)
+    }
+
+    /// Lets the task run on by itself; the same as dropping the handle, said aloud.
+    pub fn detach(self) {}
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T, JoinError>;
+
+    /// # Panics
+    ///
+    /// When polled again after it gave its result.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let header = self.raw.header();
+        loop {
+            let now = header.state.load();
+            if now.is_finished() {
+                let output = self.take();
+                return Poll::Ready(
+                    output.expect("a task was awaited again after it gave its result"),
+                );
+            }
+            // A clone is user code: made before the slot is taken, so that its panic leaves nothing half done.
+            let waker = cx.waker().clone();
+            if now.has(JOIN_WAKER) && !header.state.unset_join_waker() {
+                continue; // Finished meanwhile: the slot is the finisher's.
+            }
+            // SAFETY: the task was not finished with `JOIN_WAKER` clear, so the slot is ours.
+            let stale = unsafe {
+                let stale = header.join.take();
+                header.join.set(waker);
+                stale
+            };
+            drop(stale);
+            if header.state.set_join_waker() {
+                record::waits_for(WaitKind::Task, header.location);
+                return Poll::Pending;
+            }
+            // SAFETY: finished before the slot was handed over, so it is still ours.
+            drop(unsafe { header.join.take() });
+        }
+    }
+}
+
+/// Waits until the task has ended, and takes nothing.
+impl<T> Future for &Task<T> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        handle::poll_finished(self.raw, cx)
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        let state = self.state();
+        if state.load().has(JOIN_WAKER) && state.unset_join_waker() {
+            // SAFETY: the task was not finished and `JOIN_WAKER` is clear now, so the slot is ours.
+            drop(unsafe { self.raw.header().join.take() });
+        }
+        if state.drop_handle_early() {
+            return;
+        }
+        drop_output(self.raw);
+        if state.release(HANDLE) {
+            // SAFETY: the word said that no claim is left.
+            unsafe { self.raw.free() };
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        handle::debug(self.raw, f)?;
+        match self.done().then(|| self.output()).flatten() {
+            None => Ok(()),
+            Some(Ok(value)) => write!(f, " result={value:?}"),
+            Some(Err(error)) => write!(f, " exception={error}"),
+        }
+    }
+}
