@@ -1,0 +1,447 @@
+//! A hierarchical timer wheel: a pure data structure, to which time is an argument.
+
+mod due;
+mod place;
+#[cfg(test)]
+mod tests;
+
+pub use asyncio_base::slab::Key;
+use asyncio_base::slab::Slab;
+use due::{Due, DueList};
+use place::{Heads, Place, nanos_of, tick_of};
+use std::fmt;
+
+/// How many nodes [`Wheel::next_deadline`] looks at before it is content with a lower bound.
+const SCAN: usize = 64;
+/// A slab with more room than this gives its memory back when the last timer goes.
+const KEEP: usize = 1024;
+
+/// How a node's `prev` says that no node stands before it: this bit, and then the place whose head it is, or [`DETACHED`].
+const HEAD: u32 = 1 << 31;
+/// The node is in no list, because it is due.
+const DETACHED: u32 = u32::MAX;
+
+struct Node<T> {
+    deadline: u64,
+    /// When it was inserted or last rescheduled, in the order of such events.
+    sequence: u64,
+    prev: u32,
+    next: u32,
+    value: T,
+}
+
+/// Timers by deadline: insert and remove in constant time, fired in the order of (deadline, insertion).
+///
+/// Time is a number of nanoseconds from any epoch and never read here: [`pop`](Self::pop) and [`advance`](Self::advance)
+/// are told. All of `u64` may be used, past deadlines included; they fire at the next `advance`, in the same order.
+///
+/// ```
+/// use asyncio_timer::Wheel;
+///
+/// let mut wheel = Wheel::new(0);
+/// wheel.insert(2_000, "second");
+/// let cancelled = wheel.insert(1_500, "never");
+/// wheel.insert(1_000, "first");
+/// assert_eq!(wheel.remove(cancelled), Some("never"));
+/// assert_eq!(wheel.next_deadline(), Some(1_000));
+///
+/// let mut fired = Vec::new();
+/// wheel.advance(1_999, |_, _, name| fired.push(name));
+/// wheel.advance(2_000, |_, _, name| fired.push(name));
+/// assert_eq!(fired, ["first", "second"]);
+/// ```
+///
+/// # How it works
+///
+/// Nodes lie in a slab, linked by position into one list per place. A place is a slot of a level: eight levels of 64 slots,
+/// the slots of the lowest 65.5 µs wide, each level's 64 times as wide as those below. When time enters a slot, what is due
+/// goes to a sorted list and the rest to lower levels; a node moves at most once per level in its life, and most timers are
+/// cancelled before they move at all.
+///
+/// Invariants, each between any two calls:
+///
+/// 1. A linked node lies at `Place::of` a deadline it had, not later than the one it has, and at that of the one it has
+///    unless [`reschedule`](Self::reschedule) moved it to later.
+/// 2. No place that ended before `tick` is in use: `tick` moves only to the start of the first used place, or past
+///    it together with its nodes.
+/// 3. `bound` is not later than any deadline in a slot; it is one of them if `exact`, and `u64::MAX` if there is none.
+/// 4. Whatever is in `due` fires before whatever is in a slot.
+pub struct Wheel<T> {
+    nodes: Slab<Node<T>>,
+    heads: Heads,
+    due: DueList,
+    /// How far the slots have been swept; it may lag behind `now`.
+    tick: u64,
+    /// The latest time this wheel was told.
+    now: u64,
+    bound: u64,
+    exact: bool,
+    sequence: u64,
+}
+
+impl<T> Wheel<T> {
+    /// An empty wheel at a given time; allocates nothing.
+    pub const fn new(now: u64) -> Self {
+        Wheel {
+            nodes: Slab::new(),
+            heads: Heads::new(),
+            due: DueList::new(),
+            tick: now >> place::TICK_BITS,
+            now,
+            bound: u64::MAX,
+            exact: true,
+            sequence: 0,
+        }
+    }
+
+    /// How many timers are in.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether no timer is in.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// Adds a timer. Timers with equal deadlines fire in the order they were added.
+    ///
+    /// # Panics
+    ///
+    /// With 2^31 timers in already.
+    #[inline]
+    pub fn insert(&mut self, deadline: u64, value: T) -> Key {
+        let sequence = self.next_sequence();
+        if self.due.is_passed_by(deadline) {
+            return self.insert_due(deadline, sequence, value);
+        }
+        let place = self.place_of(deadline);
+        let next = self.heads.get(place);
+        let prev = HEAD | place.index() as u32;
+        let key = self.nodes.insert(Node { deadline, sequence, prev, next, value });
+        assert!(key.index() < HEAD as usize, "a wheel holds fewer than 2^31 timers");
+        self.attach(key.index() as u32, place, next, deadline);
+        key
+    }
+
+    /// Takes a timer out before it fires; `None` if it fired or was removed already.
+    #[inline]
+    pub fn remove(&mut self, key: Key) -> Option<T> {
+        let Node { deadline, prev, next, value, .. } = self.nodes.remove(key)?;
+        if prev != DETACHED {
+            self.unlink(prev, next);
+            self.left_slots(deadline);
+        }
+        self.give_back_memory();
+        Some(value)
+    }
+
+    /// Gives a timer another deadline, and a place after the timers that have the same one already; false if it is gone.
+    ///
+    /// To a later deadline this only stores it: the node is moved when its old slot is looked at the next time.
+    pub fn reschedule(&mut self, key: Key, deadline: u64) -> bool {
+        let sequence = self.next_sequence();
+        let Some(node) = self.nodes.get_mut(key) else {
+            return false;
+        };
+        let (before, prev, next) = (node.deadline, node.prev, node.next);
+        (node.deadline, node.sequence) = (deadline, sequence);
+        let linked = prev != DETACHED;
+        if linked && before <= deadline {
+            self.exact &= before != self.bound;
+            return true;
+        }
+        if linked {
+            self.unlink(prev, next);
+            self.left_slots(before);
+        }
+        if self.due.is_passed_by(deadline) {
+            self.nodes.get_mut(key).expect("found above").prev = DETACHED;
+            self.due.insert(Due::new(deadline, sequence, key));
+        } else {
+            self.link(key.index() as u32, deadline);
+        }
+        true
+    }
+
+    /// The value of a timer that has not fired.
+    pub fn get(&self, key: Key) -> Option<&T> {
+        self.nodes.get(key).map(|node| &node.value)
+    }
+
+    /// The value of a timer that has not fired.
+    pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        self.nodes.get_mut(key).map(|node| &mut node.value)
+    }
+
+    /// The deadline of a timer that has not fired.
+    pub fn deadline(&self, key: Key) -> Option<u64> {
+        self.nodes.get(key).map(|node| node.deadline)
+    }
+
+    /// When the earliest timer is due; `None` without timers.
+    ///
+    /// Exact, unless the earliest timer went since the last call and the next ones share their slot with more than
+    /// 64 others: then it may be too early, never too late, and a sweep at that time makes it exact or halves
+    /// the matter. So waiting until then, time and again, reaches the earliest timer after a few steps at worst.
+    #[inline]
+    pub fn next_deadline(&mut self) -> Option<u64> {
+        if self.is_empty() {
+            return None;
+        }
+        if let Some(due) = self.peek_due() {
+            return Some(due.deadline);
+        }
+        if !self.exact {
+            self.settle();
+        }
+        Some(self.bound)
+    }
+
+    /// Takes the earliest timer out if its deadline is not later than `now`.
+    ///
+    /// Time never goes back: of all the times this wheel was told the latest counts.
+    #[inline]
+    pub fn pop(&mut self, now: u64) -> Option<(Key, u64, T)> {
+        self.now = self.now.max(now);
+        if self.due.is_empty() && self.now < self.bound {
+            return None;
+        }
+        self.pop_slow()
+    }
+
+    /// Takes out every timer whose deadline is not later than `now`, in the order of (deadline, insertion), and hands each
+    /// to `fire`. What a panic of `fire` leaves is handed over the next time.
+    pub fn advance(&mut self, now: u64, mut fire: impl FnMut(Key, u64, T)) {
+        while let Some((key, deadline, value)) = self.pop(now) {
+            fire(key, deadline, value);
+        }
+    }
+
+    /// Takes all timers out, in the order they would have fired.
+    pub fn drain(&mut self) -> Vec<T> {
+        let keys = (0..self.nodes.positions()).filter_map(|index| self.nodes.key_at(index));
+        let keys: Vec<Key> = keys.collect();
+        let mut nodes: Vec<_> = keys.iter().filter_map(|&key| self.nodes.remove(key)).collect();
+        self.heads = Heads::new();
+        self.due.clear();
+        (self.bound, self.exact) = (u64::MAX, true);
+        self.give_back_memory();
+        nodes.sort_unstable_by_key(|node| (node.deadline, node.sequence));
+        nodes.into_iter().map(|node| node.value).collect()
+    }
+
+    #[inline]
+    fn next_sequence(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    /// Where a deadline lies now; one that has passed lies in the slot of the present.
+    #[inline]
+    fn place_of(&self, deadline: u64) -> Place {
+        Place::of(tick_of(deadline).max(self.tick), self.tick)
+    }
+
+    /// A timer so late that it fires before some that wait to be taken out.
+    #[cold]
+    fn insert_due(&mut self, deadline: u64, sequence: u64, value: T) -> Key {
+        let node = Node { deadline, sequence, prev: DETACHED, next: Heads::NONE, value };
+        let key = self.nodes.insert(node);
+        self.due.insert(Due::new(deadline, sequence, key));
+        key
+    }
+
+    fn node_mut(&mut self, index: u32) -> &mut Node<T> {
+        self.nodes.at_mut(index as usize).expect("links and heads name live nodes")
+    }
+
+    /// Puts a node that is in no list where its deadline belongs.
+    fn link(&mut self, index: u32, deadline: u64) {
+        let place = self.place_of(deadline);
+        let next = self.heads.get(place);
+        let node = self.node_mut(index);
+        (node.prev, node.next) = (HEAD | place.index() as u32, next);
+        self.attach(index, place, next, deadline);
+    }
+
+    /// Makes a node, whose own links are set, the first of a list.
+    #[inline]
+    fn attach(&mut self, index: u32, place: Place, next: u32, deadline: u64) {
+        if next != Heads::NONE {
+            self.node_mut(next).prev = index;
+        }
+        self.heads.set(place, index);
+        if deadline <= self.bound {
+            (self.bound, self.exact) = (deadline, true);
+        }
+    }
+
+    /// Closes the gap that a node with these links leaves in its list.
+    #[inline]
+    fn unlink(&mut self, prev: u32, next: u32) {
+        if next != Heads::NONE {
+            self.node_mut(next).prev = prev;
+        }
+        if prev & HEAD == 0 {
+            self.node_mut(prev).next = next;
+        } else {
+            self.heads.set(Place::from_index((prev & !HEAD) as usize), next);
+        }
+    }
+
+    /// A timer with this deadline is no longer in a slot.
+    #[inline]
+    fn left_slots(&mut self, deadline: u64) {
+        if self.heads.is_empty() {
+            (self.bound, self.exact) = (u64::MAX, true);
+        } else if deadline == self.bound {
+            self.exact = false;
+        }
+    }
+
+    #[inline]
+    fn give_back_memory(&mut self) {
+        if self.nodes.is_empty() && self.nodes.positions() > KEEP {
+            self.nodes.shrink_if_empty();
+        }
+    }
+
+    /// The next due timer that is still in, with those before it that are not thrown away.
+    fn peek_due(&mut self) -> Option<Due> {
+        while let Some(due) = self.due.peek() {
+            if self.nodes.get(due.key()).is_some_and(|node| node.sequence == due.sequence) {
+                return Some(due);
+            }
+            self.due.pop();
+        }
+        None
+    }
+
+    fn pop_slow(&mut self) -> Option<(Key, u64, T)> {
+        let due = match self.peek_due() {
+            Some(due) => due,
+            None => {
+                self.collect();
+                self.peek_due()?
+            }
+        };
+        self.due.pop();
+        let node = self.nodes.remove(due.key()).expect("peeked");
+        self.give_back_memory();
+        Some((due.key(), due.deadline, node.value))
+    }
+
+    /// Fills the empty due list from the first slot that has something due, and comes to the present if none has.
+    fn collect(&mut self) {
+        let present = tick_of(self.now);
+        while self.due.is_empty() && self.bound <= self.now {
+            let Some(place) = self.heads.first() else {
+                self.tick = present;
+                return;
+            };
+            let (first, end) = place.ticks(self.tick);
+            if first > present {
+                // Invariant 2: nothing lies between, so every node keeps its place.
+                self.tick = present;
+                (self.bound, self.exact) = (nanos_of(first), false);
+                return;
+            }
+            // What lies in the other places begins at `end` or later.
+            self.tick = if present < end { present } else { first };
+            (self.bound, self.exact) = (nanos_of(end), false);
+            self.sweep(place, end);
+        }
+    }
+
+    /// Empties a place that ends before tick `end`: what is due goes to the due list, the rest where it belongs now.
+    ///
+    /// That rest includes a timer rescheduled to beyond `end`, due or not: others that lie there may fire before it.
+    fn sweep(&mut self, place: Place, end: u64) {
+        let mut index = self.heads.get(place);
+        self.heads.set(place, Heads::NONE);
+        while index != Heads::NONE {
+            let now = self.now;
+            let node = self.node_mut(index);
+            let (deadline, sequence, next) = (node.deadline, node.sequence, node.next);
+            if deadline <= now && tick_of(deadline) < end {
+                node.prev = DETACHED;
+                let key =
+                    self.nodes.key_at(index as usize).expect("links and heads name live nodes");
+                self.due.push(Due::new(deadline, sequence, key));
+            } else {
+                self.link(index, deadline);
+            }
+            index = next;
+        }
+        if self.heads.is_empty() {
+            (self.bound, self.exact) = (u64::MAX, true);
+        }
+        self.due.sort();
+    }
+
+    /// Makes `bound` exact if that takes no more than a short look.
+    #[cold]
+    fn settle(&mut self) {
+        let mut budget = SCAN;
+        while let Some(place) = self.heads.first() {
+            match self.scan(place, &mut budget) {
+                Scan::Earliest(deadline) => {
+                    (self.bound, self.exact) = (deadline, true);
+                    return;
+                }
+                Scan::Emptied => {}
+                Scan::GaveUp => {
+                    // Only in the slot of the present lies what is earlier than the slot: deadlines that have passed.
+                    let (first, _) = place.ticks(self.tick);
+                    if first > self.tick {
+                        self.bound = self.bound.max(nanos_of(first));
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Looks for the earliest deadline at the first place, and moves away what was rescheduled to later.
+    fn scan(&mut self, place: Place, budget: &mut usize) -> Scan {
+        let mut earliest = None;
+        let mut index = self.heads.get(place);
+        while index != Heads::NONE {
+            if *budget == 0 {
+                return Scan::GaveUp;
+            }
+            *budget -= 1;
+            let node = self.node_mut(index);
+            let (deadline, prev, next) = (node.deadline, node.prev, node.next);
+            if self.place_of(deadline) == place {
+                earliest = Some(earliest.map_or(deadline, |e: u64| e.min(deadline)));
+            } else {
+                self.unlink(prev, next);
+                self.link(index, deadline);
+            }
+            index = next;
+        }
+        earliest.map_or(Scan::Emptied, Scan::Earliest)
+    }
+}
+
+/// What a look at a place found.
+enum Scan {
+    Earliest(u64),
+    /// Everything there belonged to later places.
+    Emptied,
+    /// More nodes than the budget allowed.
+    GaveUp,
+}
+
+impl<T> fmt::Debug for Wheel<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wheel")
+            .field("len", &self.len())
+            .field("now", &self.now)
+            .field("bound", &self.bound)
+            .field("heads", &self.heads)
+            .finish_non_exhaustive()
+    }
+}
