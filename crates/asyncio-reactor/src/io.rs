@@ -1,0 +1,544 @@
+//! A non-blocking descriptor whose calls turn into polls.
+//!
+//! An [`Io`] starts out unregistered and tries its calls straight away: most descriptors are ready when they are new, and a
+//! short connection may never wait. The first call that would block registers with the current reactor. Registering asks the
+//! kernel what is ready now, so nothing that happened before is lost. From then on [`crate::readiness`] decides.
+
+use crate::current::with_current;
+use crate::reactor::{Reactor, ReactorClosed};
+use crate::readiness::{Armed, Attempt, Begin, Direction, Readiness, Ready};
+use crate::slab::Key;
+use crate::sys::SHORT_READ_DRAINS;
+use crate::waiters::Seat;
+use asyncio_base::record;
+use asyncio_base::sync::Mutex;
+use asyncio_base::wait::WaitKind;
+use polling::AsSource;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::pin::Pin;
+// Written once, under `registering`, and then only read: nothing for loom to explore.
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
+
+/// A registration: the reactor, and the slot there.
+struct Registration {
+    reactor: Arc<Reactor>,
+    key: Key,
+}
+
+impl Registration {
+    fn readiness(&self) -> &Readiness {
+        self.reactor.slab().get(self.key)
+    }
+}
+
+/// A non-blocking descriptor, or what owns one, that can be waited for.
+///
+/// The source must be in non-blocking mode already. It is registered, with the reactor that is [current](crate::current()),
+/// when a call on it first would block, and belongs to that reactor until it is dropped or [taken out](Self::into_inner).
+///
+/// # Who may wait
+///
+/// `poll_*` methods keep the waker of the last poll only, one per direction: so one task may read and another write. The
+/// futures ([`ready`](Self::ready), [`call`](Self::call)) keep one waker each; any number of tasks may await them. An event
+/// wakes all who wait in its direction, the `poll_*` waiter first, then the futures in the order they began to wait; those
+/// who find nothing left wait again.
+///
+/// # Examples
+///
+/// ```no_run
+/// use asyncio_reactor::{Direction, Io};
+/// use std::io::Read;
+/// use std::net::TcpStream;
+///
+/// # async fn f() -> std::io::Result<()> {
+/// let stream = TcpStream::connect("127.0.0.1:80")?;
+/// stream.set_nonblocking(true)?;
+/// let stream = Io::exclusive(stream);
+/// let mut buffer = [0; 1024];
+/// let n = stream.call(Direction::Read, |mut stream: &TcpStream| stream.read(&mut buffer)).await?;
+/// # let _ = n; Ok(())
+/// # }
+/// ```
+pub struct Io<T: AsSource> {
+    /// `None` only on the way out.
+    source: Option<T>,
+    registration: OnceLock<Registration>,
+    /// Held while a registration is made.
+    registering: Mutex<()>,
+    exclusive: bool,
+}
+
+impl<T: AsSource> Io<T> {
+    /// Wraps a source that may share its descriptor with others, or borrow it. Dropping the `Io` unregisters it first.
+    pub fn new(source: T) -> Self {
+        Io::with(source, false)
+    }
+
+    /// Wraps a source that owns its descriptor alone and closes it when dropped.
+    ///
+    /// Where closing is all it takes to unregister (Linux), dropping this makes no other system call. If the descriptor was
+    /// copied after all, the copy stays registered until it is closed, and costs a needless wake-up of the reactor now and then.
+    pub fn exclusive(source: T) -> Self {
+        Io::with(source, true)
+    }
+
+    fn with(source: T, exclusive: bool) -> Self {
+        Io {
+            source: Some(source),
+            registration: OnceLock::new(),
+            registering: Mutex::new(()),
+            exclusive,
+        }
+    }
+
+    /// The source. Calls made on it directly are not known here: make them in [`try_io`](Self::try_io) and its kin.
+    pub fn get_ref(&self) -> &T {
+        self.source.as_ref().expect("only `into_inner` and `drop` take the source out")
+    }
+
+    /// The source, unregistered; it stays open and in non-blocking mode.
+    pub fn into_inner(mut self) -> T {
+        self.deregister(false);
+        self.source.take().expect("only `into_inner` and `drop` take the source out")
+    }
+
+    /// The reactor this is registered with, if it is.
+    pub fn reactor(&self) -> Option<&Arc<Reactor>> {
+        self.registration.get().map(|registration| &registration.reactor)
+    }
+
+    /// Makes a call, or waits in the `poll_*` seat until it can be made.
+    ///
+    /// `op` is called when the direction is worth trying, again after `EINTR`, and not at all while nothing happened. An `op`
+    /// that moves a number of bytes through a stream had better go through [`poll_transfer`](Self::poll_transfer).
+    ///
+    /// # Errors
+    ///
+    /// What `op` failed with; [`ReactorClosed`]; or what registering failed with, in which case nothing is registered.
+    ///
+    /// # Panics
+    ///
+    /// If no reactor is current when the source is not registered yet: "no running event loop".
+    #[track_caller]
+    pub fn poll_io<R>(
+        &self,
+        direction: Direction,
+        cx: &mut Context<'_>,
+        op: impl FnMut() -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        let wait = Wait { direction, place: Location::caller(), seat: Seat::Chair };
+        self.poll_call(wait, cx, op, |_| false)
+    }
+
+    /// As [`poll_io`](Self::poll_io), for a call on a stream that asks for `asked` bytes and says how many it moved.
+    ///
+    /// If it moved fewer, the next call would block, and is not tried before an event says otherwise. `place` is what reports of
+    /// waiting tasks show.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_io`](Self::poll_io).
+    ///
+    /// # Panics
+    ///
+    /// As [`poll_io`](Self::poll_io).
+    pub fn poll_transfer(
+        &self,
+        direction: Direction,
+        asked: usize,
+        place: &'static Location<'static>,
+        cx: &mut Context<'_>,
+        op: impl FnMut() -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let wait = Wait { direction, place, seat: Seat::Chair };
+        self.poll_call(wait, cx, op, |moved| is_drained(direction, asked, *moved))
+    }
+
+    /// Waits in the `poll_*` seat until a call is worth trying.
+    ///
+    /// It stays so until a call in [`try_io`](Self::try_io) would block. It may turn out that it would block at once.
+    ///
+    /// # Errors
+    ///
+    /// [`ReactorClosed`], or what registering failed with.
+    ///
+    /// # Panics
+    ///
+    /// As [`poll_io`](Self::poll_io).
+    #[track_caller]
+    pub fn poll_ready(&self, direction: Direction, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_wait(Wait { direction, place: Location::caller(), seat: Seat::Chair }, cx)
+    }
+
+    /// Waits until a call is worth trying.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_ready`](Self::poll_ready).
+    ///
+    /// # Panics
+    ///
+    /// As [`poll_io`](Self::poll_io).
+    #[track_caller]
+    pub fn ready(&self, direction: Direction) -> ReadyFuture<'_, T> {
+        ReadyFuture(Place { io: self, direction, place: Location::caller(), ticket: None })
+    }
+
+    /// Waits until reading is worth trying; as [`ready`](Self::ready).
+    #[track_caller]
+    pub fn readable(&self) -> ReadyFuture<'_, T> {
+        self.ready(Direction::Read)
+    }
+
+    /// Waits until writing is worth trying; as [`ready`](Self::ready).
+    #[track_caller]
+    pub fn writable(&self) -> ReadyFuture<'_, T> {
+        self.ready(Direction::Write)
+    }
+
+    /// Makes a call as soon as it does not block. Any number of tasks may do this at once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it is ready makes no call, or only calls that would have blocked.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_io`](Self::poll_io).
+    ///
+    /// # Panics
+    ///
+    /// As [`poll_io`](Self::poll_io).
+    #[track_caller]
+    pub fn call<R, F>(&self, direction: Direction, op: F) -> CallFuture<'_, T, F>
+    where
+        F: FnMut(&T) -> io::Result<R>,
+    {
+        let place = Place { io: self, direction, place: Location::caller(), ticket: None };
+        CallFuture { place, op }
+    }
+
+    /// Makes a call if it is worth trying, and never waits.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`, also without a call while no event has come since the last one that would have blocked; else as
+    /// [`poll_io`](Self::poll_io).
+    pub fn try_io<R>(
+        &self,
+        direction: Direction,
+        op: impl FnMut() -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.try_call(direction, op, |_| false)
+    }
+
+    /// As [`try_io`](Self::try_io), for a call on a stream: see [`poll_transfer`](Self::poll_transfer).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_io`](Self::try_io).
+    pub fn try_transfer(
+        &self,
+        direction: Direction,
+        asked: usize,
+        op: impl FnMut() -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.try_call(direction, op, |moved| is_drained(direction, asked, *moved))
+    }
+
+    fn try_call<R>(
+        &self,
+        direction: Direction,
+        mut op: impl FnMut() -> io::Result<R>,
+        drained: impl Fn(&R) -> bool,
+    ) -> io::Result<R> {
+        let Some(registration) = self.registration.get() else { return uninterrupted(&mut op) };
+        match registration.readiness().begin(direction) {
+            Begin::Shut => Err(ReactorClosed.into()),
+            Begin::Wait => Err(io::ErrorKind::WouldBlock.into()),
+            Begin::Try(attempt) => settle(attempt, uninterrupted(&mut op), drained),
+        }
+    }
+
+    /// The loop of every call: try, and if that would block, arm; if an event came in between, try again.
+    fn poll_call<R>(
+        &self,
+        mut wait: Wait<'_>,
+        cx: &mut Context<'_>,
+        mut op: impl FnMut() -> io::Result<R>,
+        drained: impl Fn(&R) -> bool,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            match self.try_once(wait.direction, &mut op, &drained) {
+                Tried::Done(result) => return Poll::Ready(result),
+                Tried::Spent => return yield_now(cx),
+                Tried::Blocked => {}
+            }
+            // Not tried yet, the other direction is as good as ready.
+            let others = match wait.direction {
+                Direction::Read => Ready::WRITE,
+                Direction::Write => Ready::READ,
+            };
+            if let Some(error) = std::task::ready!(self.poll_arm(&mut wait, others, cx)) {
+                return Poll::Ready(Err(error));
+            }
+        }
+    }
+
+    fn try_once<R>(
+        &self,
+        direction: Direction,
+        op: &mut impl FnMut() -> io::Result<R>,
+        drained: impl Fn(&R) -> bool,
+    ) -> Tried<R> {
+        let attempt = match self.registration.get().map(Registration::readiness) {
+            None if current_is_closed() => return Tried::Done(Err(ReactorClosed.into())),
+            None => None,
+            Some(readiness) => match readiness.begin(direction) {
+                Begin::Shut => return Tried::Done(Err(ReactorClosed.into())),
+                Begin::Wait => return Tried::Blocked,
+                Begin::Try(attempt) => Some(attempt),
+            },
+        };
+        if !record::spend() {
+            // The attempt puts back what it took.
+            return Tried::Spent;
+        }
+        let result = uninterrupted(op);
+        let result = match attempt {
+            Some(attempt) => settle(attempt, result, drained),
+            None => result,
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Tried::Blocked,
+            result => Tried::Done(result),
+        }
+    }
+
+    fn poll_wait(&self, mut wait: Wait<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let known = self.registration.get().map(Registration::readiness);
+            match known.map_or(Armed::Waiting, |readiness| readiness.poll(wait.direction)) {
+                Armed::Shut => return Poll::Ready(Err(ReactorClosed.into())),
+                Armed::Ready if record::spend() => return Poll::Ready(Ok(())),
+                Armed::Ready => return yield_now(cx),
+                Armed::Waiting => {}
+            }
+            if let Some(error) = std::task::ready!(self.poll_arm(&mut wait, Ready::NONE, cx)) {
+                return Poll::Ready(Err(error));
+            }
+        }
+    }
+
+    /// Pending once the waker is armed; ready with nothing if an event came first, or with what went wrong.
+    fn poll_arm(
+        &self,
+        wait: &mut Wait<'_>,
+        others: Ready,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Error>> {
+        match self.arm(wait, others, cx.waker()) {
+            Ok(Armed::Ready) => Poll::Ready(None),
+            Ok(Armed::Shut) => Poll::Ready(Some(ReactorClosed.into())),
+            Ok(Armed::Waiting) => {
+                record::waits_for(wait.kind(), wait.place);
+                Poll::Pending
+            }
+            Err(error) => Poll::Ready(Some(error)),
+        }
+    }
+
+    fn arm(&self, wait: &mut Wait<'_>, others: Ready, waker: &Waker) -> io::Result<Armed> {
+        let registration = self.register(Ready::of(wait.direction), others)?;
+        let (reactor, key) = (&registration.reactor, registration.key.to_bits());
+        // Asked for before the lock that `arm` takes: it is code of the source's type.
+        let source = self.get_ref().source();
+        let listen = |interest| reactor.poller().rearm(&source, key, interest);
+        registration.readiness().arm(wait.direction, &mut wait.seat, waker, listen)
+    }
+
+    /// The registration, made now if there is none: an event that comes before a waker is armed is found when arming.
+    fn register(&self, interest: Ready, others: Ready) -> io::Result<&Registration> {
+        if let Some(registration) = self.registration.get() {
+            return Ok(registration);
+        }
+        let reactor = crate::current().expect(NO_LOOP);
+        let source = self.get_ref().source();
+        let _one_at_a_time = self.registering.lock();
+        if self.registration.get().is_none() {
+            let key = reactor.register(&source, others, interest)?;
+            let registration = Registration { reactor, key };
+            assert!(self.registration.set(registration).is_ok(), "only set under `registering`");
+        }
+        Ok(self.registration.get().expect("set above"))
+    }
+
+    fn deregister(&mut self, closing: bool) {
+        if let (Some(registration), Some(source)) = (self.registration.take(), &self.source) {
+            registration.reactor.deregister(registration.key, source, closing);
+        }
+    }
+}
+
+impl<T: AsSource> Drop for Io<T> {
+    fn drop(&mut self) {
+        self.deregister(self.exclusive);
+    }
+}
+
+impl<T: AsSource + fmt::Debug> fmt::Debug for Io<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let readiness = self.registration.get().map(Registration::readiness);
+        f.debug_struct("Io").field("source", &self.source).field("readiness", &readiness).finish()
+    }
+}
+
+const NO_LOOP: &str = "no running event loop";
+
+/// Whether the current reactor is closed.
+fn current_is_closed() -> bool {
+    with_current(|reactor| reactor.expect(NO_LOOP).is_closed())
+}
+
+/// What one waiter wants, where in the source it stands, and where its waker sits.
+struct Wait<'a> {
+    direction: Direction,
+    place: &'static Location<'static>,
+    seat: Seat<'a>,
+}
+
+impl Wait<'_> {
+    fn kind(&self) -> WaitKind {
+        match self.direction {
+            Direction::Read => WaitKind::Readable,
+            Direction::Write => WaitKind::Writable,
+        }
+    }
+}
+
+/// How a try ended.
+enum Tried<R> {
+    Done(io::Result<R>),
+    /// It would block.
+    Blocked,
+    /// Not tried: the task's budget is spent.
+    Spent,
+}
+
+/// Lets other tasks run first.
+fn yield_now<R>(cx: &mut Context<'_>) -> Poll<R> {
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+fn uninterrupted<R>(op: &mut impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match op() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Ends an attempt as its result says.
+fn settle<R>(
+    attempt: Attempt<'_>,
+    result: io::Result<R>,
+    drained: impl Fn(&R) -> bool,
+) -> io::Result<R> {
+    match &result {
+        Ok(value) if drained(value) => attempt.drained(),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => attempt.would_block(),
+        _ => drop(attempt),
+    }
+    result
+}
+
+/// Whether a stream that moved `moved` of `asked` bytes would block next.
+///
+/// A read of nothing is the end, which is found again by every later read. A write that was cut short filled the buffer.
+fn is_drained(direction: Direction, asked: usize, moved: usize) -> bool {
+    let told_of_the_end = SHORT_READ_DRAINS || direction == Direction::Write;
+    moved > 0 && moved < asked && told_of_the_end
+}
+
+/// A place in the queue of a direction, given up when dropped.
+struct Place<'a, T: AsSource> {
+    io: &'a Io<T>,
+    direction: Direction,
+    place: &'static Location<'static>,
+    ticket: Option<u64>,
+}
+
+impl<T: AsSource> Place<'_, T> {
+    fn wait(&mut self) -> Wait<'_> {
+        let seat = Seat::Queue(&mut self.ticket);
+        Wait { direction: self.direction, place: self.place, seat }
+    }
+}
+
+impl<T: AsSource> Drop for Place<'_, T> {
+    fn drop(&mut self) {
+        if let (Some(_), Some(registration)) = (self.ticket, self.io.registration.get()) {
+            registration.readiness().leave(self.direction, &mut Seat::Queue(&mut self.ticket));
+        }
+    }
+}
+
+impl<T: AsSource> fmt::Debug for Place<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} at {}", self.direction, self.place)
+    }
+}
+
+/// The future of [`Io::ready`].
+#[must_use = "futures do nothing unless awaited"]
+#[derive(Debug)]
+pub struct ReadyFuture<'a, T: AsSource>(Place<'a, T>);
+
+impl<T: AsSource> Future for ReadyFuture<'_, T> {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let io = self.0.io;
+        io.poll_wait(self.0.wait(), cx)
+    }
+}
+
+/// The future of [`Io::call`].
+#[must_use = "futures do nothing unless awaited"]
+pub struct CallFuture<'a, T: AsSource, F> {
+    place: Place<'a, T>,
+    op: F,
+}
+
+/// The call is never pinned, only called.
+impl<T: AsSource, F> Unpin for CallFuture<'_, T, F> {}
+
+impl<T, R, F> Future for CallFuture<'_, T, F>
+where
+    T: AsSource,
+    F: FnMut(&T) -> io::Result<R>,
+{
+    type Output = io::Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
+        let CallFuture { place, op } = &mut *self;
+        let io = place.io;
+        io.poll_call(place.wait(), cx, || op(io.get_ref()), |_| false)
+    }
+}
+
+impl<T: AsSource, F> fmt::Debug for CallFuture<'_, T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CallFuture").field(&self.place).finish()
+    }
+}
