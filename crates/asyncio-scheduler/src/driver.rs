@@ -1,0 +1,61 @@
+//! Everything that the scheduler's code alone does not determine enters here.
+//!
+//! Between passes the worker asks the [`Driver`] for what has become ready; a worker without work sleeps in it. Put another driver
+//! here, one with its own clock and its own choices and without descriptors or threads, and the same scheduler is simulated.
+
+use asyncio_task::{JoinError, TaskHandle, Unretrieved};
+use std::any::Any;
+use std::io;
+use std::panic::Location;
+use std::time::Instant;
+
+/// How long a turn may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Look at the timers only; for a busy worker between two looks at the descriptors.
+    TimersOnly,
+    /// Look at everything, and do not block.
+    No,
+    /// Block until something is ready, a timer is due, or [`Driver::unpark`] is called.
+    UntilReady,
+}
+
+/// Readiness and timers, the clock, threads and chance.
+pub trait Driver: Send + Sync + 'static {
+    /// Wakes what is ready: first what waits for descriptors, then what waits for a time. Called by one worker at a time.
+    fn turn(&self, wait: Wait);
+
+    /// Ends a [`turn`](Self::turn) that blocks, or the next one if none does. Any thread.
+    fn unpark(&self);
+
+    /// The loop is closed: nothing will be polled again.
+    fn close(&self);
+
+    /// The loop's clock.
+    fn now(&self) -> Instant;
+
+    /// A number below `bound`, for choices that must be arbitrary; `bound` is not 0.
+    fn random(&self, bound: usize) -> usize;
+
+    /// Starts a thread.
+    ///
+    /// # Errors
+    ///
+    /// What the system said when it refused.
+    fn start_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<()>;
+}
+
+/// Hears of what went wrong where nobody waits for it: the facade's exception handler.
+pub trait Reporter: Send + Sync + 'static {
+    /// A callback made at `location` panicked.
+    fn callback_panicked(&self, location: &'static Location<'static>, panic: Box<dyn Any + Send>);
+
+    /// A task was still pending when its loop was closed.
+    fn task_destroyed(&self, task: TaskHandle);
+
+    /// A task panicked and nobody will see its outcome.
+    fn unretrieved(&self, task: Unretrieved, error: &JoinError);
+
+    /// A destructor or a waker panicked.
+    fn destructor_panicked(&self, error: JoinError);
+}
