@@ -6,8 +6,10 @@
 //!
 //! Most programs never set a variable, so a task has no cell until something is set: its [`ContextSlot`] is one empty word.
 
-use crate::record;
+use crate::record::{self, PollRecord};
+use crate::wait::WaitSlot;
 use std::any::Any;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ptr;
@@ -86,6 +88,42 @@ impl Context {
     /// Whether both are the same context, not merely equal.
     pub fn is(&self, other: &Context) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Context {
+    /// Runs `f` in this context: what it sets is kept here, what it gets comes from here. Otherwise `f` runs where it is called, in the
+    /// same task.
+    ///
+    /// # Panics
+    ///
+    /// If this context is entered already on this thread: "cannot enter context: it is already entered".
+    #[track_caller]
+    pub fn run<R>(&self, f: impl FnOnce() -> R) -> R {
+        let address = Arc::as_ptr(&self.0).addr();
+        let entered = ENTERED.with(|entered| entered.borrow().contains(&address));
+        assert!(!entered, "cannot enter context: it is already entered");
+        ENTERED.with(|entered| entered.borrow_mut().push(address));
+        let _leave = Leave;
+        let slot = ContextSlot::with(self.clone());
+        record::with(|outer| match outer {
+            Some(outer) => record::enter(&outer.in_context(&slot), f),
+            None => record::enter(&PollRecord::outside(&WaitSlot::new(), &slot), f),
+        })
+    }
+}
+
+thread_local! {
+    /// The contexts that `Context::run` has entered on this thread, innermost last.
+    static ENTERED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Leaves the innermost context, also on unwind.
+struct Leave;
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        ENTERED.with(|entered| entered.borrow_mut().pop());
     }
 }
 
@@ -237,5 +275,22 @@ mod tests {
             });
             assert!(a.is(&b));
         }
+    }
+
+    #[test]
+    fn code_run_in_a_context_reads_and_writes_it() {
+        let context = Context::new();
+        context.set(1, int(1));
+        context.run(|| {
+            with_current(|slot| {
+                assert_eq!(read(&slot.get().unwrap(), 1), Some(1));
+                slot.get_or_create().set(2, int(2));
+            });
+            let again = std::panic::AssertUnwindSafe(|| context.run(|| ()));
+            assert!(std::panic::catch_unwind(again).is_err());
+        });
+        assert_eq!(read(&context, 2), Some(2));
+        with_current(|slot| assert!(slot.get().is_none()));
+        context.run(|| ());
     }
 }

@@ -54,6 +54,20 @@ pub struct PollRecord<'a> {
     pub budget: Cell<u32>,
 }
 
+impl<'a> PollRecord<'a> {
+    /// For code that is no task, such as a callback: only a context.
+    pub fn outside(wait: &'a WaitSlot, context: &'a ContextSlot) -> Self {
+        let budget = Cell::new(u32::MAX);
+        PollRecord { task_id: 0, owner: Owner::NONE, wait, context, budget }
+    }
+
+    /// The same task in another context.
+    pub(crate) fn in_context<'b>(&'b self, context: &'b ContextSlot) -> PollRecord<'b> {
+        let PollRecord { task_id, owner, wait, ref budget, .. } = *self;
+        PollRecord { task_id, owner, wait, context, budget: budget.clone() }
+    }
+}
+
 #[cfg(not(asyncio_loom))]
 thread_local! {
     static CURRENT: Cell<*const PollRecord<'static>> = const { Cell::new(ptr::null()) };

@@ -13,11 +13,10 @@
 //! callback has either fully run or never will. Whoever ends the run notifies under the lock, so the wait misses nothing.
 
 use asyncio_base::context::{Context, ContextSlot};
-use asyncio_base::record::{self, Owner, PollRecord};
+use asyncio_base::record::{self, PollRecord};
 use asyncio_base::sync::{Condvar, Mutex};
 use asyncio_base::wait::WaitSlot;
 use std::any::Any;
-use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
@@ -76,13 +75,7 @@ impl<F: FnOnce() + Send> Shared<F> {
 
     fn call(&self, function: F) -> Result<(), Box<dyn Any + Send>> {
         let wait = WaitSlot::new();
-        let record = PollRecord {
-            task_id: 0,
-            owner: Owner::NONE,
-            wait: &wait,
-            context: &self.context,
-            budget: Cell::new(u32::MAX),
-        };
+        let record = PollRecord::outside(&wait, &self.context);
         record::enter(&record, || catch_unwind(AssertUnwindSafe(function)))
     }
 }
