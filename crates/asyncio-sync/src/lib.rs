@@ -1,1 +1,51 @@
-//! (in progress)
+//! Locks, events, conditions, semaphores, barriers and queues for tasks, under any executor.
+//!
+//! Only `asyncio` promises a stable API; this crate does not.
+//!
+//! | here | Python |
+//! |---|---|
+//! | [`Lock`], [`Event`], [`Semaphore`], [`BoundedSemaphore`] | the same names |
+//!
+//! # What holds for all of them
+//!
+//! * **Fair.** Waiters are served in the order in which they began to wait. What is released goes directly to the next
+//!   waiter; nobody can step in between.
+//! * **Lossless.** A waiter that is cancelled leaves at once, in constant time. If it had been given something, that goes on
+//!   to the next.
+//! * **Of no loop.** They know wakers only, so tasks of several loops, other executors and, through the `blocking_` twins,
+//!   plain threads may share them.
+//! * **Never poisoned.** A panic releases what was held.
+//! * No waker is cloned, called or dropped under a lock of this crate, `Debug` never blocks, and each task that waits here says
+//!   so in its wait slot.
+//!
+//! One task that waits twice on the same thing, in a `join!`, and holds it in the meantime in a branch that is not polled,
+//! waits for itself: no primitive can see that.
+//!
+//! # Unsafe
+//!
+//! One file, `guarded.rs`: the data behind a lock. Three borrows and one `Sync`, each with its reason.
+#![deny(unsafe_code)]
+
+mod blocking;
+pub mod errors;
+mod event;
+mod grant;
+mod guarded;
+mod lock;
+mod permits;
+mod rwlock;
+mod semaphore;
+mod waiters;
+mod wake;
+
+pub use errors::{LockNotAcquired, OverReleaseError};
+pub use event::{Event, EventStatistics, EventWait};
+pub use lock::{Lock, LockAcquire, LockAcquireOwned, LockGuard, LockStatistics, OwnedLockGuard};
+pub use rwlock::{
+    OwnedReadGuard, OwnedWriteGuard, Read, ReadGuard, ReadOwned, RwLock, RwLockStatistics, Write,
+    WriteGuard, WriteOwned,
+};
+pub use semaphore::{
+    BoundedAcquireOwned, BoundedSemaphore, OwnedBoundedPermit, OwnedSemaphorePermit, Semaphore,
+    SemaphoreAcquire, SemaphoreAcquireOwned, SemaphorePermit, SemaphoreStatistics,
+};
