@@ -218,6 +218,15 @@ impl<T> Wheel<T> {
         }
     }
 
+    /// Lends every value, in no particular order.
+    pub fn for_each_value(&mut self, mut f: impl FnMut(&mut T)) {
+        for index in 0..self.nodes.positions() {
+            if let Some(node) = self.nodes.at_mut(index) {
+                f(&mut node.value);
+            }
+        }
+    }
+
     /// Takes all timers out, in the order they would have fired.
     pub fn drain(&mut self) -> Vec<T> {
         let keys = (0..self.nodes.positions()).filter_map(|index| self.nodes.key_at(index));
