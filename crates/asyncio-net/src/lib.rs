@@ -1,1 +1,28 @@
-//! (in progress)
+//! TCP for asyncio. Only `asyncio` promises a stable API; this crate does not.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`TcpListener`] | a socket that accepts |
+//! | [`TcpStream`] | a connection; `split` borrows its two directions, `into_split` gives them away |
+//! | [`ToSocketAddrs`] | what an address may be given as |
+//!
+//! Everything here waits with the reactor that is current on the thread that polls (`asyncio_reactor::enter`), and knows of no
+//! tasks, timers or names: looking up host names, and waiting after a failed `accept`, is for those above.
+//!
+//! # Unsafe
+//!
+//! None.
+#![forbid(unsafe_code)]
+
+mod addr;
+mod connect_error;
+mod sys;
+mod tcp;
+
+pub use crate::addr::ToSocketAddrs;
+pub use crate::connect_error::ConnectError;
+pub use crate::tcp::{
+    Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpStream,
+    WriteHalf,
+};
+pub use asyncio_reactor::Direction;

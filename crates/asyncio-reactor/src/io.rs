@@ -4,6 +4,11 @@
 //! short connection may never wait. The first call that would block registers with the current reactor. Registering asks the
 //! kernel what is ready now, so nothing that happened before is lost. From then on [`crate::readiness`] decides.
 
+mod future;
+
+pub use self::future::{CallFuture, ReadyFuture};
+
+use self::future::Place;
 use crate::current::with_current;
 use crate::reactor::{Reactor, ReactorClosed};
 use crate::readiness::{Armed, Attempt, Begin, Direction, Readiness, Ready};
@@ -15,10 +20,8 @@ use asyncio_base::sync::Mutex;
 use asyncio_base::wait::WaitKind;
 use polling::AsSource;
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::panic::Location;
-use std::pin::Pin;
 // Written once, under `registering`, and then only read: nothing for loom to explore.
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
@@ -189,7 +192,7 @@ impl<T: AsSource> Io<T> {
     /// As [`poll_io`](Self::poll_io).
     #[track_caller]
     pub fn ready(&self, direction: Direction) -> ReadyFuture<'_, T> {
-        ReadyFuture(Place { io: self, direction, place: Location::caller(), ticket: None })
+        ReadyFuture(Place::new(self, direction, Location::caller()))
     }
 
     /// Waits until reading is worth trying; as [`ready`](Self::ready).
@@ -222,8 +225,7 @@ impl<T: AsSource> Io<T> {
     where
         F: FnMut(&T) -> io::Result<R>,
     {
-        let place = Place { io: self, direction, place: Location::caller(), ticket: None };
-        CallFuture { place, op }
+        CallFuture { place: Place::new(self, direction, Location::caller()), op }
     }
 
     /// Makes a call if it is worth trying, and never waits.
@@ -468,77 +470,4 @@ fn settle<R>(
 fn is_drained(direction: Direction, asked: usize, moved: usize) -> bool {
     let told_of_the_end = SHORT_READ_DRAINS || direction == Direction::Write;
     moved > 0 && moved < asked && told_of_the_end
-}
-
-/// A place in the queue of a direction, given up when dropped.
-struct Place<'a, T: AsSource> {
-    io: &'a Io<T>,
-    direction: Direction,
-    place: &'static Location<'static>,
-    ticket: Option<u64>,
-}
-
-impl<T: AsSource> Place<'_, T> {
-    fn wait(&mut self) -> Wait<'_> {
-        let seat = Seat::Queue(&mut self.ticket);
-        Wait { direction: self.direction, place: self.place, seat }
-    }
-}
-
-impl<T: AsSource> Drop for Place<'_, T> {
-    fn drop(&mut self) {
-        if let (Some(_), Some(registration)) = (self.ticket, self.io.registration.get()) {
-            registration.readiness().leave(self.direction, &mut Seat::Queue(&mut self.ticket));
-        }
-    }
-}
-
-impl<T: AsSource> fmt::Debug for Place<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} at {}", self.direction, self.place)
-    }
-}
-
-/// The future of [`Io::ready`].
-#[must_use = "futures do nothing unless awaited"]
-#[derive(Debug)]
-pub struct ReadyFuture<'a, T: AsSource>(Place<'a, T>);
-
-impl<T: AsSource> Future for ReadyFuture<'_, T> {
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let io = self.0.io;
-        io.poll_wait(self.0.wait(), cx)
-    }
-}
-
-/// The future of [`Io::call`].
-#[must_use = "futures do nothing unless awaited"]
-pub struct CallFuture<'a, T: AsSource, F> {
-    place: Place<'a, T>,
-    op: F,
-}
-
-/// The call is never pinned, only called.
-impl<T: AsSource, F> Unpin for CallFuture<'_, T, F> {}
-
-impl<T, R, F> Future for CallFuture<'_, T, F>
-where
-    T: AsSource,
-    F: FnMut(&T) -> io::Result<R>,
-{
-    type Output = io::Result<R>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
-        let CallFuture { place, op } = &mut *self;
-        let io = place.io;
-        io.poll_call(place.wait(), cx, || op(io.get_ref()), |_| false)
-    }
-}
-
-impl<T: AsSource, F> fmt::Debug for CallFuture<'_, T, F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CallFuture").field(&self.place).finish()
-    }
 }

@@ -1,0 +1,242 @@
+//! A socket that accepts connections.
+
+use super::stream::TcpStream;
+use crate::addr::ToSocketAddrs;
+use crate::connect_error::failed;
+use crate::sys;
+use asyncio_reactor::{CallFuture, Direction, Io};
+use futures_core::Stream;
+use socket2::Domain;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::{self, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Connections that may wait to be accepted, unless told otherwise.
+const BACKLOG: u32 = 100;
+
+/// A TCP socket that listens.
+///
+/// # Examples
+///
+/// ```no_run
+/// use asyncio_net::TcpListener;
+///
+/// # async fn f() -> std::io::Result<()> {
+/// let listener = TcpListener::bind("127.0.0.1:8080").await?;
+/// loop {
+///     let (mut stream, peer) = listener.accept().await?;
+///     stream.write_all(format!("hello, {peer}\n").as_bytes()).await?;
+/// }
+/// # }
+/// ```
+///
+/// # Python
+///
+/// `loop.create_server` and `loop.sock_accept`. Waiting for a second after an `accept` that ran out of descriptors, as
+/// asyncio's servers do, is the caller's part: see [`accept`](Self::accept).
+pub struct TcpListener {
+    io: Io<net::TcpListener>,
+}
+
+impl TcpListener {
+    /// Listens on the first of `addrs` that can be bound, with a backlog of 100. Port 0 lets the system choose.
+    ///
+    /// On Unix an address that lingers from an earlier connection may be bound at once (`SO_REUSEADDR`).
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at once.
+    ///
+    /// # Errors
+    ///
+    /// If `addrs` has a host name, which needs a resolver (`Unsupported`), or none can be bound. For several the error holds a
+    /// [`ConnectError`](crate::ConnectError).
+    pub async fn bind(addrs: impl ToSocketAddrs) -> io::Result<TcpListener> {
+        let mut attempts = Vec::new();
+        for addr in addrs.to_socket_addrs()? {
+            match TcpListener::bind_addr(addr, BACKLOG) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => attempts.push((addr, error)),
+            }
+        }
+        Err(failed(attempts))
+    }
+
+    /// As [`bind`](Self::bind), to one address and with a backlog of one's own.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports, for instance `AddrInUse`.
+    pub fn bind_addr(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+        let socket = sys::stream_socket(Domain::for_address(addr))?;
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.bind(&addr.into())?;
+        socket.listen(backlog.try_into().unwrap_or(i32::MAX))?;
+        Ok(TcpListener { io: Io::exclusive(socket.into()) })
+    }
+
+    /// Takes the next connection, waiting for it. Any number of tasks may wait here; see [`Io`].
+    ///
+    /// Errors that are about the one connection (it was aborted before it was accepted) are skipped.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future before it is ready loses no connection.
+    ///
+    /// # Errors
+    ///
+    /// When the process or the system is out of descriptors or memory (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`). The connection
+    /// stays in the queue, so the next call fails at once until one of them is free again: wait before calling it.
+    ///
+    /// # Panics
+    ///
+    /// If no reactor is current when it first is polled: "no running event loop".
+    #[track_caller]
+    pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send + '_ {
+        self.io.call(Direction::Read, accept)
+    }
+
+    /// As [`accept`](Self::accept). Only the waker of the last poll is kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    ///
+    /// # Panics
+    ///
+    /// As [`accept`](Self::accept).
+    #[track_caller]
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        self.io.poll_io(Direction::Read, cx, || accept(self.io.get_ref()))
+    }
+
+    /// The connections one after the other; never ends.
+    ///
+    /// # Panics
+    ///
+    /// As [`accept`](Self::accept), when polled.
+    #[track_caller]
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming(self.io.call(Direction::Read, accept))
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.io.get_ref().local_addr()
+    }
+
+    /// The time to live of packets sent from here.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.io.get_ref().ttl()
+    }
+
+    /// Sets the time to live of packets sent from here.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.io.get_ref().set_ttl(ttl)
+    }
+
+    /// Takes a listener of std's over and makes it non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// What the system reports.
+    pub fn from_std(listener: net::TcpListener) -> io::Result<TcpListener> {
+        listener.set_nonblocking(true)?;
+        // There may be clones of it, so closing it need not be the end of it.
+        Ok(TcpListener { io: Io::new(listener) })
+    }
+
+    /// The listener as std's, still non-blocking.
+    pub fn into_std(self) -> net::TcpListener {
+        self.io.into_inner()
+    }
+}
+
+/// Accepts, skipping connections that are gone already. Each skipped one was taken from the queue, so this ends.
+fn accept(listener: &net::TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    loop {
+        match sys::accept(listener) {
+            Ok((stream, peer)) => return Ok((TcpStream::from_io(Io::exclusive(stream)), peer)),
+            Err(error) if sys::is_transient(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl fmt::Debug for TcpListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.io.get_ref().fmt(f)
+    }
+}
+
+impl TryFrom<net::TcpListener> for TcpListener {
+    type Error = io::Error;
+
+    fn try_from(listener: net::TcpListener) -> io::Result<TcpListener> {
+        TcpListener::from_std(listener)
+    }
+}
+
+impl From<TcpListener> for net::TcpListener {
+    fn from(listener: TcpListener) -> net::TcpListener {
+        listener.into_std()
+    }
+}
+
+type Accept = fn(&net::TcpListener) -> io::Result<(TcpStream, SocketAddr)>;
+
+/// The stream of connections of [`TcpListener::incoming`].
+///
+/// # Cancel safety
+///
+/// Dropping it, or not polling it for a while, loses no connection.
+#[must_use = "streams do nothing unless polled"]
+pub struct Incoming<'a>(CallFuture<'a, net::TcpListener, Accept>);
+
+impl Stream for Incoming<'_> {
+    type Item = io::Result<TcpStream>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.0).poll(cx).map(|result| Some(result.map(|(stream, _)| stream)))
+    }
+}
+
+impl fmt::Debug for Incoming<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Incoming").field(&self.0).finish()
+    }
+}
+
+#[cfg(unix)]
+mod fd {
+    use super::TcpListener;
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+    impl AsFd for TcpListener {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.io.get_ref().as_fd()
+        }
+    }
+
+    impl AsRawFd for TcpListener {
+        fn as_raw_fd(&self) -> RawFd {
+            self.io.get_ref().as_raw_fd()
+        }
+    }
+}
