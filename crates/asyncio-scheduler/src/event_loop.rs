@@ -213,14 +213,18 @@ impl Loop {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let here = worker::current_loop().is_some_and(|current| std::ptr::eq(&*current, self));
-        if !here {
+        if !self.is_worker() {
             return None;
         }
         *self.local_thread.lock() = Some(thread::current().id());
         let (task, token) = spawn_local(future, Pinned(self.core), options, location);
         token.into_iter().for_each(|token| self.core.push(Entry::Task(token)));
         Some(task)
+    }
+
+    /// Whether this thread is a worker of this loop.
+    pub fn is_worker(&self) -> bool {
+        worker::works_for(self.core)
     }
 
     /// The tasks that have not ended, oldest first among those of one kind.
@@ -300,8 +304,7 @@ impl Loop {
     /// Goes through the gate; this thread is worker 0 until the guard is dropped.
     fn enter(self: &Arc<Self>) -> Result<Running, RunError> {
         if worker::is_worker() {
-            let same = self.gate.is_running()
-                && worker::current_loop().is_some_and(|current| Arc::ptr_eq(&current, self));
+            let same = self.is_worker();
             return Err(if same { RunError::AlreadyRunning } else { RunError::AnotherRunning });
         }
         self.gate.try_run().map_err(|not_idle| match not_idle {

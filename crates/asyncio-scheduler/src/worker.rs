@@ -55,10 +55,10 @@ pub(crate) fn push_local(core: &'static Core, entry: Entry) -> Result<(), Entry>
     entry.map_or(Ok(()), Err)
 }
 
-/// The loop this thread works for.
-pub fn current_loop() -> Option<Arc<Loop>> {
-    let loop_of = |worker: &Rc<Worker>| worker.event_loop.clone();
-    CURRENT.try_with(|current| current.borrow().as_ref().map(loop_of)).ok().flatten()
+/// Whether this thread works for the loop that has `core`.
+pub(crate) fn works_for(core: &'static Core) -> bool {
+    let same = |worker: &Rc<Worker>| std::ptr::eq(worker.core, core);
+    CURRENT.try_with(|current| current.borrow().as_ref().is_some_and(same)).unwrap_or(false)
 }
 
 /// Whether this thread works for some loop.

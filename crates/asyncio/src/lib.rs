@@ -1,1 +1,34 @@
-//! (in progress)
+#![doc = include_str!("../../../README.md")]
+#![forbid(unsafe_code)]
+
+mod contextvars;
+mod diagnostics;
+mod events;
+mod exceptions;
+mod futures;
+mod handles;
+mod runners;
+mod tasks;
+mod wiring;
+
+pub use crate::contextvars::{Context, ContextVar, Token, copy_context};
+pub use crate::diagnostics::{ExceptionContext, ExceptionHandler};
+pub use crate::events::{
+    EventLoop, get_event_loop, get_running_loop, new_event_loop, now, set_event_loop,
+    try_get_running_loop,
+};
+pub use crate::exceptions::{
+    CancelledError, CloseError, InvalidStateError, JoinError, LoopClosed, NoCurrentLoop,
+    NoRunningLoop, PanicError, RunError,
+};
+pub use crate::futures::{CallbackId, Future, FutureError, SharedError};
+pub use crate::handles::{Handle, TimerHandle};
+pub use crate::runners::{Runner, RunnerBuilder, run};
+pub use crate::tasks::{
+    Task, TaskBuilder, TaskHandle, TaskId, YieldNow, all_tasks, create_local_task, create_task,
+    create_task as spawn, current_task, yield_now,
+};
+pub use asyncio_macros::main;
+pub use asyncio_timer::{
+    Interval, MissedTicks, Sleep, interval, interval_at, secs, sleep, sleep_until,
+};

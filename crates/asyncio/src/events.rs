@@ -1,0 +1,528 @@
+//! The event loop, and the ways to find one.
+
+use crate::diagnostics::{
+    Diagnostics, ExceptionContext, ExceptionHandler, default_exception_handler,
+};
+use crate::exceptions::{CloseError, LoopClosed, NoCurrentLoop, NoRunningLoop, RunError};
+use crate::futures::Future;
+use crate::handles::{Handle, TimerHandle};
+use crate::tasks::{Task, TaskBuilder};
+use crate::wiring::{Wiring, outer_loop};
+use asyncio_base::context::{Context, ContextSlot, with_current};
+use asyncio_scheduler::Loop;
+use asyncio_scheduler::callback::Kind;
+use asyncio_scheduler::event_loop::MainOutcome;
+use asyncio_task::{Options, TaskHandle};
+use std::cell::RefCell;
+use std::fmt;
+use std::future::IntoFuture;
+use std::io;
+use std::panic::{Location, resume_unwind};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+/// An event loop: runs tasks and callbacks, and sleeps while there is nothing to run.
+///
+/// A handle: clones name the same loop, and may be sent to and used from any thread. A loop that is dropped with its last handle unclosed is
+/// closed then.
+///
+/// # Examples
+///
+/// The loop by hand; most programs use [`run`](crate::run) instead.
+///
+/// ```
+/// let event_loop = asyncio::new_event_loop()?;
+/// let answer = event_loop.run_until_complete(async { 6 * 7 })?;
+/// assert_eq!(answer, 42);
+/// event_loop.close()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Python
+///
+/// `asyncio.EventLoop`; the type has this name because `loop` is a word of Rust.
+#[derive(Clone)]
+pub struct EventLoop(Arc<Owner>);
+
+/// What all handles of one loop share.
+struct Owner {
+    scheduler: Arc<Loop>,
+    wiring: Arc<Wiring>,
+    diagnostics: Arc<Diagnostics>,
+}
+
+/// A handle that does not keep the loop open.
+#[derive(Clone)]
+pub(crate) struct WeakLoop(Weak<Owner>);
+
+impl WeakLoop {
+    pub(crate) fn upgrade(&self) -> Option<EventLoop> {
+        self.0.upgrade().map(EventLoop)
+    }
+}
+
+thread_local! {
+    /// The loop that runs on this thread.
+    static RUNNING: RefCell<Option<EventLoop>> = const { RefCell::new(None) };
+    /// The loop set for this thread, used while none runs.
+    static SET: RefCell<Option<EventLoop>> = const { RefCell::new(None) };
+}
+
+/// The loop that runs on this thread.
+///
+/// # Panics
+///
+/// If none does: "no running event loop". See [`try_get_running_loop`].
+///
+/// # Python
+///
+/// `asyncio.get_running_loop()`; every worker of a loop answers with that loop.
+#[track_caller]
+pub fn get_running_loop() -> EventLoop {
+    match try_get_running_loop() {
+        Ok(event_loop) => event_loop,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The loop that runs on this thread.
+///
+/// # Errors
+///
+/// If none does.
+pub fn try_get_running_loop() -> Result<EventLoop, NoRunningLoop> {
+    RUNNING.try_with(|running| running.borrow().clone()).ok().flatten().ok_or(NoRunningLoop)
+}
+
+/// The loop that runs on this thread, else the one [set](set_event_loop) for it.
+///
+/// # Errors
+///
+/// If there is neither; none is ever made.
+pub fn get_event_loop() -> Result<EventLoop, NoCurrentLoop> {
+    let set = || SET.try_with(|set| set.borrow().clone()).ok().flatten();
+    try_get_running_loop().ok().or_else(set).ok_or_else(NoCurrentLoop::here)
+}
+
+/// Sets this thread's loop, for what is called while none runs; `None` takes it back.
+pub fn set_event_loop(event_loop: Option<&EventLoop>) {
+    let before = SET.with(|set| set.replace(event_loop.cloned()));
+    drop(before);
+}
+
+/// Makes a loop, and does not set it.
+///
+/// # Errors
+///
+/// What the system said when it refused a poller.
+pub fn new_event_loop() -> io::Result<EventLoop> {
+    EventLoop::new()
+}
+
+/// The current time of the running loop's clock, else of the system's.
+///
+/// Deadlines come from here, not from `Instant::now()`: under simulation they differ.
+pub fn now() -> Instant {
+    try_get_running_loop().map_or_else(|_| crate::wiring::system_now(), |running| running.time())
+}
+
+impl EventLoop {
+    /// An idle loop with one worker: the thread that runs it.
+    ///
+    /// # Errors
+    ///
+    /// What the system said when it refused a poller.
+    pub fn new() -> io::Result<EventLoop> {
+        let diagnostics = Arc::new(Diagnostics::default());
+        let wiring = Wiring::new(diagnostics.clone())?;
+        let scheduler = Loop::new(wiring.clone(), diagnostics.clone());
+        wiring.attach(&scheduler);
+        let event_loop = EventLoop(Arc::new(Owner { scheduler, wiring, diagnostics }));
+        event_loop.0.diagnostics.attach(event_loop.downgrade());
+        Ok(event_loop)
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakLoop {
+        WeakLoop(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn scheduler(&self) -> &Arc<Loop> {
+        &self.0.scheduler
+    }
+
+    // ----- callbacks
+
+    /// Queues `callback` to run once, in a later pass. Callbacks run in the order they were queued and never overlap.
+    ///
+    /// It runs in a copy of the caller's context. Callable from any thread; [`call_soon_threadsafe`](Self::call_soon_threadsafe) is the
+    /// one for threads that race with `close`.
+    ///
+    /// # Panics
+    ///
+    /// If the loop is closed.
+    #[track_caller]
+    pub fn call_soon(&self, callback: impl FnOnce() + Send + 'static) -> Handle {
+        self.call_in(Kind::Plain, copied_context(), callback).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// As [`call_soon`](Self::call_soon), in `context`.
+    ///
+    /// # Panics
+    ///
+    /// If the loop is closed.
+    ///
+    /// # Python
+    ///
+    /// `loop.call_soon(callback, context=context)`.
+    #[track_caller]
+    pub fn call_soon_in(
+        &self,
+        context: &Context,
+        callback: impl FnOnce() + Send + 'static,
+    ) -> Handle {
+        let context = ContextSlot::with(context.clone());
+        self.call_in(Kind::Plain, context, callback).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Queues `callback` from any thread and wakes the loop if it sleeps. In one order with [`call_soon`](Self::call_soon).
+    ///
+    /// The handle's `cancel` waits until a callback that is running on another thread has ended.
+    ///
+    /// The queue has no bound: a thread that queues faster than the loop runs should wait for answers in between.
+    ///
+    /// # Errors
+    ///
+    /// If the loop is closed; the callback has been dropped.
+    #[track_caller]
+    pub fn call_soon_threadsafe(
+        &self,
+        callback: impl FnOnce() + Send + 'static,
+    ) -> Result<Handle, LoopClosed> {
+        self.call_in(Kind::ThreadSafe, copied_context(), callback)
+    }
+
+    #[track_caller]
+    fn call_in(
+        &self,
+        kind: Kind,
+        context: ContextSlot,
+        callback: impl FnOnce() + Send + 'static,
+    ) -> Result<Handle, LoopClosed> {
+        self.0.scheduler.call(kind, context, Location::caller(), callback)
+    }
+
+    /// Queues `callback` to run once, `delay` from now. Never early; in the order of their times, at one time in the order of
+    /// registration.
+    ///
+    /// # Panics
+    ///
+    /// If the loop is closed.
+    #[track_caller]
+    pub fn call_later(
+        &self,
+        delay: Duration,
+        callback: impl FnOnce() + Send + 'static,
+    ) -> TimerHandle {
+        // Beyond the clock's range is beyond everybody's patience.
+        let when = self.0.wiring.saturating_add(self.time(), delay);
+        self.timer(when, copied_context(), callback)
+    }
+
+    /// Queues `callback` to run once at `when` on [the loop's clock](Self::time); a time that has passed is due in the next pass.
+    ///
+    /// # Panics
+    ///
+    /// If the loop is closed.
+    #[track_caller]
+    pub fn call_at(&self, when: Instant, callback: impl FnOnce() + Send + 'static) -> TimerHandle {
+        self.timer(when, copied_context(), callback)
+    }
+
+    /// As [`call_at`](Self::call_at), in `context`.
+    ///
+    /// # Panics
+    ///
+    /// If the loop is closed.
+    #[track_caller]
+    pub fn call_at_in(
+        &self,
+        context: &Context,
+        when: Instant,
+        callback: impl FnOnce() + Send + 'static,
+    ) -> TimerHandle {
+        self.timer(when, ContextSlot::with(context.clone()), callback)
+    }
+
+    #[track_caller]
+    fn timer(
+        &self,
+        when: Instant,
+        context: ContextSlot,
+        callback: impl FnOnce() + Send + 'static,
+    ) -> TimerHandle {
+        let handle = Handle::new(Kind::Plain, context, Location::caller(), callback);
+        match self.0.wiring.add_timer(when, handle.clone()) {
+            Some(key) => TimerHandle::new(handle, when, key, &self.0.wiring),
+            None => panic!("{LoopClosed}"),
+        }
+    }
+
+    /// The loop's clock. All of its deadlines are in this time.
+    pub fn time(&self) -> Instant {
+        self.0.wiring.clock_now()
+    }
+
+    // ----- tasks and futures
+
+    /// Makes a task of this loop; its first turn comes in a later pass.
+    ///
+    /// # Panics
+    ///
+    /// If the loop is closed; the future is dropped.
+    #[track_caller]
+    pub fn create_task<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: std::future::Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.spawn(future, Options { name: None, context: copied_context() })
+    }
+
+    #[track_caller]
+    pub(crate) fn spawn<F>(&self, future: F, options: Options) -> Task<F::Output>
+    where
+        F: std::future::Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let task = self.0.scheduler.spawn(future, options, Location::caller());
+        self.assert_open(&task.handle());
+        task
+    }
+
+    /// A task made while the loop is being closed has ended already, as a destructor may not panic; on a closed loop that is misuse.
+    #[track_caller]
+    fn assert_open(&self, task: &TaskHandle) {
+        if task.done() && self.is_closed() && !self.runs_here() {
+            panic!("{LoopClosed}");
+        }
+    }
+
+    /// Makes a task of a future that stays on this thread.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is not the one that runs the loop.
+    #[track_caller]
+    pub fn create_local_task<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: std::future::Future + 'static,
+        F::Output: 'static,
+    {
+        self.spawn_local(future, Options { name: None, context: copied_context() })
+    }
+
+    #[track_caller]
+    pub(crate) fn spawn_local<F>(&self, future: F, options: Options) -> Task<F::Output>
+    where
+        F: std::future::Future + 'static,
+        F::Output: 'static,
+    {
+        let task = self.0.scheduler.spawn_local(future, options, Location::caller());
+        task.expect("create_local_task works on the thread that runs the loop only")
+    }
+
+    /// The maker of tasks with a name or a context of their own.
+    pub fn task_builder(&self) -> TaskBuilder {
+        TaskBuilder::on(self)
+    }
+
+    /// A pending [`Future`] of this loop.
+    pub fn create_future<T, E>(&self) -> Future<T, E> {
+        Future::on(self)
+    }
+
+    // ----- running
+
+    /// Runs until [`stop`](Self::stop) is called.
+    ///
+    /// # Errors
+    ///
+    /// If the loop is closed or running, or this thread runs another.
+    pub fn run_forever(&self) -> Result<(), RunError> {
+        self.inside(|| self.0.scheduler.run_forever()).map_err(RunError::from)
+    }
+
+    /// Runs `main` as a task of this loop until it has ended, and gives what it returned.
+    ///
+    /// Main needs neither `Send` nor `'static`: only this thread polls it, and it is dropped before this returns. Pass `&mut task` to be able
+    /// to finish a task in a later run.
+    ///
+    /// # Errors
+    ///
+    /// If the loop is closed or running, or this thread runs another; if main was cancelled; if [`stop`](Self::stop) came first.
+    ///
+    /// # Panics
+    ///
+    /// Resumes a panic of main.
+    #[track_caller]
+    pub fn run_until_complete<F: IntoFuture>(&self, main: F) -> Result<F::Output, RunError> {
+        let options = Options { name: None, context: copied_context() };
+        self.run_main(main.into_future(), options)
+    }
+
+    #[track_caller]
+    pub(crate) fn run_main<F: std::future::Future>(
+        &self,
+        main: F,
+        options: Options,
+    ) -> Result<F::Output, RunError> {
+        let location = Location::caller();
+        let outcome = self
+            .inside(|| self.0.scheduler.run_until_complete(main, options, location, |_task| {}));
+        match outcome?.ok_or(RunError::Stopped)? {
+            MainOutcome::Returned(output) => Ok(output),
+            MainOutcome::Failed(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(error) => {
+                    let cancelled = error.as_cancelled().cloned().unwrap_or_default();
+                    Err(RunError::Cancelled(cancelled))
+                }
+            },
+        }
+    }
+
+    /// Ends the run after the pass it is in; called before a run, that run makes one pass. Any thread.
+    pub fn stop(&self) {
+        self.0.scheduler.stop();
+    }
+
+    /// Whether the loop is inside a run.
+    pub fn is_running(&self) -> bool {
+        self.0.scheduler.is_running()
+    }
+
+    /// Whether the loop is closed.
+    pub fn is_closed(&self) -> bool {
+        self.0.scheduler.is_closed()
+    }
+
+    /// Closes the loop for good: drops its callbacks, timers and pending tasks, and reports each of those tasks. Closing a closed loop does
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the loop is running, or has local tasks that belong to another thread.
+    pub fn close(&self) -> Result<(), CloseError> {
+        self.0.close(self).map(drop).map_err(CloseError::from)
+    }
+
+    /// Runs `f` with this loop as the one that runs on this thread.
+    fn inside<R>(&self, f: impl FnOnce() -> R) -> R {
+        // A refused run must leave the loop that runs here as it is.
+        if self.is_running() || outer_loop() {
+            return f();
+        }
+        let _restore = SetRunning::new(self.clone());
+        self.0.wiring.enter(f)
+    }
+
+    fn runs_here(&self) -> bool {
+        try_get_running_loop().is_ok_and(|running| running == *self)
+    }
+
+    // ----- diagnostics
+
+    /// Sets who hears of errors that nobody waits for; `None` brings the default back, which writes them to standard error.
+    pub fn set_exception_handler<H>(&self, handler: Option<H>)
+    where
+        H: Fn(&EventLoop, &ExceptionContext) + Send + Sync + 'static,
+    {
+        self.0
+            .diagnostics
+            .set_handler(handler.map(|handler| Arc::new(handler) as ExceptionHandler));
+    }
+
+    /// The handler that was set.
+    pub fn get_exception_handler(&self) -> Option<ExceptionHandler> {
+        self.0.diagnostics.handler()
+    }
+
+    /// Reports an error: to the handler that was set, else to the default one. A handler that panics is reported itself.
+    pub fn call_exception_handler(&self, context: ExceptionContext) {
+        self.0.diagnostics.call(context);
+    }
+
+    /// Writes a report to standard error.
+    pub fn default_exception_handler(&self, context: &ExceptionContext) {
+        default_exception_handler(context);
+    }
+
+    /// The tasks of this loop that have not ended, oldest first. Any thread.
+    pub fn all_tasks(&self) -> Vec<TaskHandle> {
+        self.0.scheduler.all_tasks()
+    }
+}
+
+/// A copy of the context that the caller runs in.
+pub(crate) fn copied_context() -> ContextSlot {
+    with_current(ContextSlot::copy)
+}
+
+/// Names the running loop of this thread until dropped.
+struct SetRunning(Option<EventLoop>);
+
+impl SetRunning {
+    fn new(event_loop: EventLoop) -> Self {
+        // In a thread-local destructor there may be nothing left to set.
+        let before = RUNNING.try_with(|running| running.replace(Some(event_loop)));
+        SetRunning(before.ok().flatten())
+    }
+}
+
+impl Drop for SetRunning {
+    fn drop(&mut self) {
+        let before = self.0.take();
+        let ended = RUNNING.try_with(|running| running.replace(before));
+        drop(ended);
+    }
+}
+
+impl Owner {
+    fn close(&self, running: &EventLoop) -> Result<bool, asyncio_scheduler::CloseError> {
+        if self.scheduler.is_closed() || self.scheduler.is_running() {
+            return self.scheduler.close();
+        }
+        let _restore = SetRunning::new(running.clone());
+        self.wiring.enter(|| self.scheduler.close())
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        if self.scheduler.is_closed() {
+            return;
+        }
+        default_exception_handler(&ExceptionContext::new("unclosed event loop"));
+        if let Err(error) = self.wiring.enter(|| self.scheduler.close()) {
+            default_exception_handler(
+                &ExceptionContext::new("an event loop was dropped and not closed")
+                    .with_exception(CloseError::from(error)),
+            );
+        }
+    }
+}
+
+impl PartialEq for EventLoop {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for EventLoop {}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (running, closed) = (self.is_running(), self.is_closed());
+        write!(f, "<EventLoop running={running} closed={closed}>")
+    }
+}

@@ -1,0 +1,179 @@
+//! `run` and `Runner`: a loop from its making to its orderly end.
+
+use crate::contextvars::Context;
+use crate::diagnostics::ExceptionContext;
+use crate::events::{EventLoop, set_event_loop, try_get_running_loop};
+use crate::exceptions::RunError;
+use asyncio_base::context::ContextSlot;
+use asyncio_task::{Options, TaskHandle};
+use std::future::Future;
+use std::io;
+
+/// Runs `main` on a loop of its own, ends what it left behind, and gives what it returned.
+///
+/// Main needs neither `Send` nor `'static`. When it has ended, every task it left is cancelled and waited for, then the loop is closed.
+///
+/// # Panics
+///
+/// If a loop runs on this thread already ("run() cannot be called from a running event loop"), if the system refuses a poller, if main was
+/// cancelled or its loop stopped. Resumes a panic of main. See [`Runner::run`] for errors instead.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let greeting = String::from("hello");
+/// let length = asyncio::run(async {
+///     asyncio::sleep(Duration::from_millis(1)).await;
+///     greeting.len()
+/// });
+/// assert_eq!(length, 5);
+/// ```
+///
+/// # Python
+///
+/// `asyncio.run()`.
+#[track_caller]
+pub fn run<F: Future>(main: F) -> F::Output {
+    assert!(try_get_running_loop().is_err(), "run() cannot be called from a running event loop");
+    let mut runner = match Runner::new() {
+        Ok(runner) => runner,
+        Err(error) => panic!("no event loop could be made: {error}"),
+    };
+    let outcome = runner.run(main);
+    runner.close();
+    match outcome {
+        Ok(output) => output,
+        Err(error) => panic!("main did not return: {error}"),
+    }
+}
+
+/// Makes a [`Runner`] that is not like the default one.
+#[derive(Debug, Default)]
+#[must_use = "a builder makes nothing until `build`"]
+pub struct RunnerBuilder {
+    context: Option<Context>,
+}
+
+impl RunnerBuilder {
+    /// The context that every main of the runner runs in, instead of a fresh one.
+    pub fn context(mut self, context: &Context) -> Self {
+        self.context = Some(context.clone());
+        self
+    }
+
+    /// Makes the runner and its loop.
+    ///
+    /// # Errors
+    ///
+    /// What the system said when it refused a poller.
+    pub fn build(self) -> io::Result<Runner> {
+        let context = self.context.unwrap_or_else(crate::copy_context);
+        Ok(Runner { event_loop: EventLoop::new()?, context })
+    }
+}
+
+/// A loop for several mains, one after the other, with one context.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio::Runner;
+///
+/// let mut runner = Runner::new()?;
+/// assert_eq!(runner.run(async { 1 })?, 1);
+/// assert_eq!(runner.run(async { 2 })?, 2);
+/// runner.close();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Python
+///
+/// `asyncio.Runner`; dropping it is leaving the `with`.
+#[derive(Debug)]
+pub struct Runner {
+    event_loop: EventLoop,
+    context: Context,
+}
+
+impl Runner {
+    /// A runner with a loop of its own.
+    ///
+    /// # Errors
+    ///
+    /// What the system said when it refused a poller.
+    pub fn new() -> io::Result<Runner> {
+        Self::builder().build()
+    }
+
+    /// The settings of a runner to be.
+    pub fn builder() -> RunnerBuilder {
+        RunnerBuilder::default()
+    }
+
+    /// The runner's loop.
+    pub fn get_loop(&self) -> EventLoop {
+        self.event_loop.clone()
+    }
+
+    /// Runs `main` until it has ended, in the runner's context. Tasks it leaves behind wait for the next run, or for
+    /// [`close`](Self::close).
+    ///
+    /// # Errors
+    ///
+    /// If main was cancelled or the loop stopped, or a loop runs on this thread already.
+    ///
+    /// # Panics
+    ///
+    /// Resumes a panic of main.
+    #[track_caller]
+    pub fn run<F: Future>(&mut self, main: F) -> Result<F::Output, RunError> {
+        set_event_loop(Some(&self.event_loop));
+        let context = ContextSlot::with(self.context.clone());
+        let outcome = self.event_loop.run_main(main, Options { name: None, context });
+        set_event_loop(None);
+        outcome
+    }
+
+    /// Cancels every task that is left, waits until all have ended, and closes the loop. Dropping the runner does the same.
+    pub fn close(self) {}
+
+    fn finish(&self) {
+        if self.event_loop.is_closed() || self.event_loop.is_running() {
+            return;
+        }
+        self.cancel_all_tasks();
+        if let Err(error) = self.event_loop.close() {
+            let report = ExceptionContext::new("the event loop of a runner was not closed");
+            self.event_loop.call_exception_handler(report.with_exception(error));
+        }
+    }
+
+    fn cancel_all_tasks(&self) {
+        let tasks = self.event_loop.all_tasks();
+        if tasks.is_empty() {
+            return;
+        }
+        tasks.iter().for_each(|task| {
+            task.cancel();
+        });
+        let ended = self.event_loop.run_until_complete(wait_for_all(&tasks));
+        if let Err(error) = ended {
+            let report = ExceptionContext::new("asyncio.run() shutdown was cut short");
+            self.event_loop.call_exception_handler(report.with_exception(error));
+        }
+    }
+}
+
+async fn wait_for_all(tasks: &[TaskHandle]) {
+    for task in tasks {
+        task.await;
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

@@ -1,0 +1,195 @@
+//! Tasks: making them, finding them, giving way.
+
+pub use asyncio_task::{Task, TaskHandle, TaskId};
+
+use crate::contextvars::Context;
+use crate::events::{EventLoop, copied_context, get_running_loop};
+use asyncio_base::context::ContextSlot;
+use asyncio_task::Options;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Cx, Poll};
+
+/// Makes a task of the running loop; its first turn comes in a later pass.
+///
+/// The task runs whether or not its handle is kept.
+///
+/// # Panics
+///
+/// If no loop runs on this thread: "no running event loop".
+///
+/// # Examples
+///
+/// ```
+/// asyncio::run(async {
+///     let task = asyncio::create_task(async { 1 + 2 });
+///     assert_eq!(task.await.unwrap(), 3);
+/// });
+/// ```
+///
+/// # Python
+///
+/// `asyncio.create_task()`; for a name or a context see [`TaskBuilder`].
+#[doc(alias = "spawn")]
+#[track_caller]
+pub fn create_task<F>(future: F) -> Task<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    get_running_loop().create_task(future)
+}
+
+/// Makes a task of a future that stays on this thread.
+///
+/// # Panics
+///
+/// If this thread is not the one that runs a loop.
+#[doc(alias = "spawn_local")]
+#[track_caller]
+pub fn create_local_task<F>(future: F) -> Task<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    get_running_loop().create_local_task(future)
+}
+
+/// Makes tasks with a name or a context of their own.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio::TaskBuilder;
+///
+/// asyncio::run(async {
+///     let task = TaskBuilder::new().name("fetcher").create_task(async {
+///         asyncio::current_task().unwrap().get_name()
+///     });
+///     assert_eq!(&*task.await.unwrap(), "fetcher");
+/// });
+/// ```
+///
+/// # Python
+///
+/// The keywords of `asyncio.create_task()`.
+#[derive(Debug)]
+#[must_use = "a builder makes nothing until `create_task`"]
+pub struct TaskBuilder {
+    event_loop: EventLoop,
+    name: Option<Arc<str>>,
+    context: Option<Context>,
+}
+
+impl TaskBuilder {
+    /// For tasks of the running loop.
+    ///
+    /// # Panics
+    ///
+    /// If no loop runs on this thread.
+    #[track_caller]
+    #[expect(clippy::new_without_default, reason = "it needs a running loop")]
+    pub fn new() -> Self {
+        Self::on(&get_running_loop())
+    }
+
+    pub(crate) fn on(event_loop: &EventLoop) -> Self {
+        TaskBuilder { event_loop: event_loop.clone(), name: None, context: None }
+    }
+
+    /// Names the task.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Runs the task in this very context, instead of a copy of the caller's.
+    pub fn context(mut self, context: &Context) -> Self {
+        self.context = Some(context.clone());
+        self
+    }
+
+    fn into_options(self) -> (EventLoop, Options) {
+        let context = self.context.map_or_else(copied_context, ContextSlot::with);
+        (self.event_loop, Options { name: self.name, context })
+    }
+
+    /// Makes the task.
+    ///
+    /// # Panics
+    ///
+    /// If the loop is closed.
+    #[track_caller]
+    pub fn create_task<F>(self, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (event_loop, options) = self.into_options();
+        event_loop.spawn(future, options)
+    }
+
+    /// Makes a task that stays on this thread.
+    ///
+    /// # Panics
+    ///
+    /// If this thread is not the one that runs the loop.
+    #[track_caller]
+    pub fn create_local_task<F>(self, future: F) -> Task<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        let (event_loop, options) = self.into_options();
+        event_loop.spawn_local(future, options)
+    }
+}
+
+/// The task that this code runs in, `None` outside tasks.
+///
+/// # Python
+///
+/// `asyncio.current_task()`; there it is an error where no loop runs, here it is `None`.
+pub fn current_task() -> Option<TaskHandle> {
+    asyncio_task::current()
+}
+
+/// The tasks of the running loop that have not ended, oldest first.
+///
+/// # Panics
+///
+/// If no loop runs on this thread; [`EventLoop::all_tasks`] asks any loop from anywhere.
+#[track_caller]
+pub fn all_tasks() -> Vec<TaskHandle> {
+    get_running_loop().all_tasks()
+}
+
+/// Lets everything else that is ready run, then goes on.
+///
+/// # Python
+///
+/// `asyncio.sleep(0)`.
+pub fn yield_now() -> YieldNow {
+    YieldNow { yielded: false }
+}
+
+/// Made by [`yield_now`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless awaited"]
+pub struct YieldNow {
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<()> {
+        if self.yielded {
+            return Poll::Ready(());
+        }
+        self.yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
