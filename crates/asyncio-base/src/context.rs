@@ -218,7 +218,13 @@ thread_local! {
 pub fn with_current<R>(f: impl FnOnce(&ContextSlot) -> R) -> R {
     record::with(|record| match record {
         Some(record) => f(record.context),
-        None => OUTSIDE.with(f),
+        None => {
+            let mut f = Some(f);
+            let mut lend = |slot: &ContextSlot| f.take().map(|f| f(slot));
+            // A destructor of another thread-local may come when this thread's slot is gone: it finds no values.
+            let lent = OUTSIDE.try_with(&mut lend).ok().or_else(|| Some(lend(&ContextSlot::new())));
+            lent.flatten().expect("called once, on the one slot or the other")
+        }
     })
 }
 
@@ -264,6 +270,26 @@ mod tests {
         let copy = slot.copy().get().unwrap();
         assert_eq!(read(&copy, 1), Some(5));
         assert!(!copy.is(&context));
+    }
+
+    #[test]
+    fn a_thread_being_torn_down_still_has_a_context() {
+        struct Late(std::sync::mpsc::Sender<bool>);
+        impl Drop for Late {
+            fn drop(&mut self) {
+                self.0.send(with_current(|_slot| true)).unwrap();
+            }
+        }
+        thread_local!(static LATE: std::cell::OnceCell<Late> = const { std::cell::OnceCell::new() });
+
+        let (sender, lent) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            // Registered first, so destroyed last (where that is the order).
+            assert!(LATE.with(|late| late.set(Late(sender)).is_ok()));
+            with_current(|slot| slot.get_or_create().set(1, int(1)));
+        });
+        thread.join().unwrap();
+        assert!(lent.recv().unwrap());
     }
 
     #[test]
