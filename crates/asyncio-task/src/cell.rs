@@ -2,6 +2,7 @@
 
 use crate::error::JoinError;
 use crate::header::{Header, RawTask, Vtable};
+use crate::panics;
 use crate::runnable::Runnable;
 use crate::schedule::{Host, Schedule};
 use asyncio_base::context::ContextSlot;
@@ -111,7 +112,7 @@ where
             Ok(()) => output,
             Err(panic) => {
                 // The value has no reader any more; should its destructor panic too, the first panic is the one to tell.
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(output)));
+                panics::contain(|| drop(output));
                 Err(JoinError::panicked(panic))
             }
         };
@@ -161,7 +162,7 @@ where
         // SAFETY: as `of` says, and the output is the caller's.
         let cell = unsafe { Self::of(task) };
         if let Err(panic) = cell.clear_stage() {
-            cell.scheduler.host().destructor_panicked(JoinError::panicked(panic));
+            panics::report(cell.scheduler.host(), panic);
         }
     }
 
@@ -188,8 +189,7 @@ where
         // SAFETY: the caller was told that no claim is left, and the cell was boxed by `allocate`. A future or output of a type
         // that must stay on its thread is gone by now: the one who finished the task or dropped the handle dropped it.
         let cell = unsafe { Box::from_raw(task.as_ptr().cast::<Self>().as_ptr()) };
-        if let Err(panic) = cell.clear_stage() {
-            cell.scheduler.host().destructor_panicked(JoinError::panicked(panic));
-        }
+        // What is left may still hold values of users, of context variables for one, and this may be any waker's drop.
+        panics::reporting(cell.scheduler.host(), || drop(cell));
     }
 }

@@ -4,26 +4,51 @@
 //!
 //! # Callbacks and completion
 //!
-//! Whoever adds a callback or a waiter sets `WATCHED` under the lock and looks at the word before. Not complete: the completer
-//! will find `WATCHED` in its exchange and come for the lock. Complete with `WATCHED` set and not `drained`: the completer is on its
-//! way. Otherwise nobody comes, and the adder serves itself: a waiter is ready, a callback is queued at once.
+//! Whoever adds a callback or a waiter sets `WATCHED` under the lock and looks at the word before:
 //!
-//! While callbacks are outstanding the word has `CALLBACKS`. The last one clears it, and only then takes the waiters under the
-//! lock: a waiter that locked before is in the list, one that locks afterwards finds the task finished.
+//! | word before | then |
+//! |---|---|
+//! | not `COMPLETE` | the completer will find `WATCHED` in its exchange and come for the lock |
+//! | `COMPLETE`, and `WATCHED` already | the completer is on its way, or has been here (`Queuer`) |
+//! | `COMPLETE` only | no completer comes: the adder sees to its callback itself |
+//!
+//! *Queueing* is the work of sending the registered callbacks to the lane, batch by batch, in the order of registration. One
+//! thread at a time does it: first the completer, later whoever adds a callback when nobody queues. So a callback never
+//! overtakes an earlier one.
+//!
+//! # Finishing
+//!
+//! From the completing exchange, or from the adding of a late callback, until the round is over the word has `CALLBACKS`. The
+//! round is over when nobody queues and no queued callback is outstanding. Whoever makes that true, under the lock, finishes the
+//! task there: clears `CALLBACKS` and takes the join waker and all waiters, to wake them after the lock. Hence:
+//!
+//! 1. A late callback, also added under the lock, starts its round wholly before or after that: it is never left out of one.
+//! 2. A waiter that locked before is among those taken; one that locks afterwards finds the task finished.
 
 use crate::handle::TaskHandle;
 use crate::header::RawTask;
-use crate::runnable::{call_waker, finish_callbacks};
-use crate::state::{COMPLETE, MUST_CANCEL, Snapshot, WATCHED};
+use crate::panics;
+use crate::runnable::{call_waker, drop_output};
+use crate::state::{COMPLETE, HANDLE, JOIN_WAKER, MUST_CANCEL, SEALED, Snapshot, WATCHED};
 use asyncio_base::context::{self, ContextSlot};
 use asyncio_base::sync::Mutex;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::Waker;
 
 /// Names one registered done-callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallbackId(u64);
+
+/// Names one registered waiter; they are woken in the order of their keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct WaiterKey(u64);
+
+impl WaiterKey {
+    /// The `Task` itself, when it finds the task complete and callbacks outstanding: the slot in the header is the finisher's then.
+    pub(crate) const JOINER: WaiterKey = WaiterKey(0);
+}
 
 /// The cold block of a task.
 #[derive(Debug, Default)]
@@ -33,15 +58,25 @@ pub(crate) struct Cold(Mutex<Inner>);
 struct Inner {
     name: Option<Arc<str>>,
     message: Option<Cow<'static, str>>,
-    /// The recorded request found the task waiting: later ones do not change its message.
-    message_sealed: bool,
+    /// The keys and ids given out.
+    last_number: u64,
+    queuer: Queuer,
     callbacks: Vec<Callback>,
-    next_callback: u64,
-    /// Callbacks queued on the lane that have not run.
+    /// Callbacks sent to the lane that have not run.
     outstanding: usize,
-    /// The completer has been here.
-    drained: bool,
-    waiters: Vec<Waker>,
+    waiters: BTreeMap<WaiterKey, Waker>,
+}
+
+/// Who sends callbacks to the lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Queuer {
+    /// The completer, when it comes.
+    #[default]
+    Completer,
+    /// Somebody is at it.
+    Busy,
+    /// The completer is done or never comes: whoever adds a callback.
+    Adder,
 }
 
 impl std::fmt::Debug for Inner {
@@ -56,6 +91,13 @@ struct Callback {
     id: CallbackId,
     function: Function,
     context: ContextSlot,
+}
+
+/// What the finisher took under the lock and has to see to after it.
+struct Finish {
+    old: Snapshot,
+    joiner: Option<Waker>,
+    waiters: BTreeMap<WaiterKey, Waker>,
 }
 
 impl Cold {
@@ -77,10 +119,7 @@ impl Cold {
     ) -> Result<Snapshot, Snapshot> {
         let mut inner = self.0.lock();
         let old = request()?;
-        if !old.has(MUST_CANCEL) {
-            inner.message_sealed = old.wakes() == 0;
-            inner.message = message;
-        } else if !inner.message_sealed {
+        if !old.has(MUST_CANCEL | SEALED) {
             inner.message = message;
         }
         Ok(old)
@@ -91,35 +130,48 @@ impl Cold {
         self.0.lock().message.take()
     }
 
-    /// Registers a waiter; false if the task is finished.
-    pub(crate) fn add_waiter(&self, task: RawTask, waker: Waker) -> bool {
+    /// Registers a waiter, or gives the one registered another waker; false if the task is finished.
+    pub(crate) fn add_waiter(
+        &self,
+        task: RawTask,
+        key: &mut Option<WaiterKey>,
+        waker: Waker,
+    ) -> bool {
         let mut inner = self.0.lock();
-        if task.header().state.set_watched().is_finished() {
+        if inner.watch(task).is_finished() {
             drop(inner);
             return false;
         }
-        let known = inner.waiters.iter().any(|waiter| waiter.will_wake(&waker));
-        if !known {
-            inner.waiters.push(waker);
-        }
+        let key = *key.get_or_insert_with(|| WaiterKey(inner.next_number()));
+        let stale = inner.waiters.insert(key, waker);
+        drop(inner);
+        drop(stale);
         true
     }
 
-    /// Registers a done-callback, or queues it at once on a task that is complete.
+    /// Forgets a waiter.
+    pub(crate) fn remove_waiter(&self, key: WaiterKey) {
+        let removed = self.0.lock().waiters.remove(&key);
+        drop(removed);
+    }
+
+    /// Registers a done-callback; on a complete task it is sent to the lane before this returns, or by whoever is at it.
+    ///
+    /// The caller borrows the `Task`.
     pub(crate) fn add_callback(&self, task: RawTask, function: Function) -> CallbackId {
         let context = context::with_current(ContextSlot::copy);
         let mut inner = self.0.lock();
-        let id = CallbackId(inner.next_callback);
-        inner.next_callback += 1;
-        let callback = Callback { id, function, context };
-        let old = task.header().state.set_watched();
-        if old.has(COMPLETE) && (inner.drained || !old.has(WATCHED)) {
-            inner.outstanding += 1;
+        let id = CallbackId(inner.next_number());
+        inner.callbacks.push(Callback { id, function, context });
+        let late = inner.watch(task).has(COMPLETE);
+        let queue = late && inner.queuer == Queuer::Adder;
+        if queue {
+            inner.queuer = Queuer::Busy;
             task.header().state.add_late_callback();
-            drop(inner);
-            callback.queue(task);
-        } else {
-            inner.callbacks.push(callback);
+        }
+        drop(inner);
+        if queue {
+            self.queue_callbacks(task);
         }
         id
     }
@@ -135,34 +187,77 @@ impl Cold {
 
     /// The task is complete and was watched; for its completer.
     pub(crate) fn completed(&self, task: RawTask) {
-        let mut inner = self.0.lock();
-        inner.drained = true;
-        let callbacks = std::mem::take(&mut inner.callbacks);
-        inner.outstanding += callbacks.len();
-        // With a late callback outstanding, its end finishes the task.
-        let finished = inner.outstanding == 0;
-        drop(inner);
-        if finished {
-            self.finished(task);
+        self.0.lock().queuer = Queuer::Busy;
+        self.queue_callbacks(task);
+    }
+
+    /// Sends callbacks to the lane until there are no more; for the one who is `Busy`.
+    fn queue_callbacks(&self, task: RawTask) {
+        let finished = loop {
+            let mut inner = self.0.lock();
+            if inner.callbacks.is_empty() {
+                inner.queuer = Queuer::Adder;
+                break inner.finish_if_over(task);
+            }
+            let batch = std::mem::take(&mut inner.callbacks);
+            inner.outstanding += batch.len();
+            drop(inner);
+            batch.into_iter().for_each(|callback| callback.queue(task));
+        };
+        if let Some(finished) = finished {
+            finished.tell(task);
         }
-        callbacks.into_iter().for_each(|callback| callback.queue(task));
     }
 
     /// One queued callback has run or was dropped.
     fn callback_done(&self, task: RawTask) {
         let mut inner = self.0.lock();
         inner.outstanding -= 1;
-        let finished = inner.outstanding == 0;
+        let finished = inner.finish_if_over(task);
         drop(inner);
-        if finished {
-            self.finished(task);
+        if let Some(finished) = finished {
+            finished.tell(task);
         }
     }
+}
 
-    fn finished(&self, task: RawTask) {
-        finish_callbacks(task);
-        let waiters = std::mem::take(&mut self.0.lock().waiters);
-        waiters.into_iter().for_each(|waker| call_waker(task, waker));
+impl Inner {
+    fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    /// Sets `WATCHED`; the word before.
+    fn watch(&mut self, task: RawTask) -> Snapshot {
+        let old = task.header().state.set_watched();
+        if old.has(COMPLETE) && !old.has(WATCHED) {
+            self.queuer = Queuer::Adder;
+        }
+        old
+    }
+
+    /// Finishes the task if the round of callbacks is over.
+    fn finish_if_over(&mut self, task: RawTask) -> Option<Finish> {
+        if self.queuer != Queuer::Adder || self.outstanding > 0 {
+            return None;
+        }
+        let old = task.header().state.finish_callbacks();
+        let joiner = old.has(JOIN_WAKER).then(|| {
+            // SAFETY: the RMW that finished the task gave us the slot.
+            unsafe { task.header().join.take() }
+        });
+        let waiters = std::mem::take(&mut self.waiters);
+        Some(Finish { old, joiner: joiner.flatten(), waiters })
+    }
+}
+
+impl Finish {
+    /// Drops the output if nobody is left to read it, and wakes everybody.
+    fn tell(self, task: RawTask) {
+        if !self.old.has(HANDLE) {
+            drop_output(task);
+        }
+        self.joiner.into_iter().chain(self.waiters.into_values()).for_each(|w| call_waker(task, w));
     }
 }
 
@@ -191,6 +286,8 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let task = self.task.raw();
+        // A callback that a closed loop drops may be dropped by the completer, who must not unwind.
+        panics::reporting(task.host(), || drop(self.function.take()));
         task.header().cold().callback_done(task);
     }
 }

@@ -1,6 +1,7 @@
 //! A counted handle that knows nothing of the output's type: for watching and cancelling.
 
 use crate::cold::Cold;
+use crate::finished::Finished;
 use crate::header::{Header, RawTask};
 use crate::id::TaskId;
 use crate::schedule::Unretrieved;
@@ -10,12 +11,10 @@ use asyncio_base::record;
 use asyncio_base::wait::WaitKind;
 use std::borrow::Cow;
 use std::fmt;
-use std::future::Future;
+use std::future::IntoFuture;
 use std::panic::Location;
-use std::pin::Pin;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 /// A handle to a task of any type: names, watches and cancels it, and can be awaited for its end.
 ///
@@ -115,7 +114,7 @@ impl TaskHandle {
         self.header().state.load().cancels() as usize
     }
 
-    /// Takes one cancel request back and returns how many are left; at 0 one that was not delivered yet is void.
+    /// Takes one cancel request back: see [`Task::uncancel`](crate::Task::uncancel).
     pub fn uncancel(&self) -> usize {
         self.header().state.uncancel() as usize
     }
@@ -151,15 +150,12 @@ impl std::hash::Hash for TaskHandle {
 }
 
 /// Waits until the task has ended; takes nothing, so any number may wait.
-///
-/// # Cancel safety
-///
-/// Dropping the wait changes nothing for the task.
-impl Future for &TaskHandle {
+impl<'a> IntoFuture for &'a TaskHandle {
     type Output = ();
+    type IntoFuture = Finished<'a>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        poll_finished(self.0, cx)
+    fn into_future(self) -> Finished<'a> {
+        Finished::new(self.0)
     }
 }
 
@@ -198,15 +194,12 @@ pub(crate) fn request_cancel(
     }
 }
 
-/// Ready once the task is finished; the waker is kept once per task that waits.
-pub(crate) fn poll_finished(task: RawTask, cx: &mut Context<'_>) -> Poll<()> {
-    let header = task.header();
-    // Cloned before the lock of the cold block is taken.
-    if header.state.load().is_finished() || !header.cold().add_waiter(task, cx.waker().clone()) {
-        return Poll::Ready(());
-    }
-    record::waits_for(WaitKind::Task, header.location);
-    Poll::Pending
+/// Panics if it is the task itself that is about to wait for its end.
+pub(crate) fn refuse_own(task: RawTask) {
+    let own = record::with(|record| {
+        record.is_some_and(|record| ptr::eq(record.owner.as_ptr(), task.as_ptr().as_ptr().cast()))
+    });
+    assert!(!own, "a task cannot await itself: {}", name(task));
 }
 
 pub(crate) fn name(task: RawTask) -> Arc<str> {

@@ -91,7 +91,7 @@ impl TaskList {
     /// Takes a task out that [`insert`](Self::insert) put in.
     pub(crate) fn remove(&self, task: RawTask) {
         let mut inner = self.0.lock();
-        let Neighbours { before, after } = inner.neighbours(task, |links| std::mem::take(links));
+        let Neighbours { before, after } = inner.neighbours(task, std::mem::take);
         match before {
             Some(before) => inner.neighbours(before, |links| links.after = after),
             None => inner.first = after,

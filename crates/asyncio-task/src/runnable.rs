@@ -1,15 +1,17 @@
 //! The token: the right and the duty to poll a woken task.
 
 use crate::error::{CancelledError, JoinError};
+use crate::handle;
 use crate::header::RawTask;
+use crate::panics;
 use crate::state::{
-    self, Completed, HANDLE, Idle, JOIN_WAKER, MUST_CANCEL, Refused, Snapshot, WATCHED,
+    self, CANCELLED, Completed, Idle, JOIN_WAKER, MUST_CANCEL, RETRIEVED, Refused, Snapshot,
+    WATCHED,
 };
 use crate::waker;
 use asyncio_base::record::{self, Owner, PollRecord};
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::Context;
+use std::task::{Context, Waker};
 
 /// A woken task, to be run once by whoever takes it from a queue.
 ///
@@ -64,9 +66,8 @@ impl Runnable {
             budget: Cell::new(budget),
         };
         // Outside the record again when the task is finished: finishing may free what the record borrows.
-        let flags = record::enter(&record, || self.turn(seen));
-        if let Some(flags) = flags {
-            finish(task, flags);
+        if record::enter(&record, || self.turn(seen)) {
+            finish(task);
             return Ran::Complete;
         }
         match header.state.end_poll(seen) {
@@ -75,24 +76,26 @@ impl Runnable {
         }
     }
 
-    /// Delivers or polls; the flags to complete with once there is an outcome.
-    fn turn(&self, seen: Snapshot) -> Option<u64> {
+    /// Delivers or polls; true once the outcome is stored.
+    fn turn(&self, seen: Snapshot) -> bool {
         let task = self.0;
         if seen.has(MUST_CANCEL) && task.header().state.take_cancel() {
             self.fail(cancelled(task));
-            return Some(state::CANCELLED);
+            return true;
         }
+        // What the last poll waited for says nothing about this one.
+        task.header().wait.clear();
         // SAFETY: the token is a claim, and the waker is gone from this frame before the token is.
         let waker = unsafe { waker::borrowed(task) };
         let mut cx = Context::from_waker(&waker);
         // SAFETY: the vtable belongs to the cell and the token is ours.
-        unsafe { (task.vtable().poll)(task, &mut cx) }.then_some(0)
+        unsafe { (task.vtable().poll)(task, &mut cx) }
     }
 
     /// Ends a task that was never queued.
     pub(crate) fn refuse(self, error: JoinError) {
         self.fail(error);
-        complete(self.0, state::CANCELLED);
+        complete(self.0);
     }
 
     fn fail(&self, error: JoinError) {
@@ -108,26 +111,26 @@ fn cancelled(task: RawTask) -> JoinError {
 }
 
 /// The output is stored: out of the list, complete, everybody told.
-fn finish(task: RawTask, flags: u64) {
+fn finish(task: RawTask) {
     task.host().tasks().remove(task);
-    complete(task, flags);
+    complete(task);
 }
 
 /// Decides the outcome against a racing cancel and a racing drop of the handle, then tells joiner and watchers.
-fn complete(task: RawTask, mut flags: u64) {
+fn complete(task: RawTask) {
     let state = &task.header().state;
     let mut has_output = true;
+    let (mut is_value, mut flags) = outcome(task);
     let done = loop {
-        // A value yields to a request that came while it was made; an outcome that is cancelled or a panic answers it.
-        // SAFETY: the output is ours until the task is complete.
-        let heeds_cancel = has_output && unsafe { (task.vtable().error)(task) }.is_none();
-        match state.complete(flags, heeds_cancel, has_output) {
+        match state.complete(flags, is_value, has_output) {
             Ok(done) => break done,
+            // Also when the value is dropped already: a request that was recorded is answered.
             Err(Refused::Cancelled) => {
                 if state.take_cancel() {
                     // SAFETY: the output is ours until the task is complete.
                     unsafe { (task.vtable().fail)(task, cancelled(task)) };
-                    flags |= state::CANCELLED;
+                    has_output = true;
+                    (is_value, flags) = outcome(task);
                 }
             }
             Err(Refused::NobodyReads) => {
@@ -139,21 +142,30 @@ fn complete(task: RawTask, mut flags: u64) {
     tell(task, done);
 }
 
+/// Whether the stored outcome is a value, and the flags that go with it. A value yields to a request that came while it was made;
+/// a cancellation or a panic answers it.
+fn outcome(task: RawTask) -> (bool, u64) {
+    // SAFETY: the output is ours until the task is complete, and nothing changes it in this function.
+    match unsafe { (task.vtable().error)(task).map(|error| &*error) } {
+        None => (true, 0),
+        Some(error) if error.is_cancelled() => (false, CANCELLED),
+        Some(_) => (false, 0),
+    }
+}
+
 /// After the exchange: the one place that wakes joiners.
 fn tell(task: RawTask, done: Completed) {
     if done.free {
         // SAFETY: the word said that no claim is left.
         return unsafe { task.free() };
     }
-    let told = done.old.has(WATCHED) || done.old.has(JOIN_WAKER);
-    if !told {
-        return;
-    }
-    // The exchange left us one wake as a claim.
+    // With either bit the exchange left us one wake as a claim.
     if done.old.has(WATCHED) {
         task.header().cold().completed(task);
-    } else {
+    } else if done.old.has(JOIN_WAKER) {
         wake_joiner(task);
+    } else {
+        return;
     }
     if task.header().state.release(state::WAKE) {
         // SAFETY: the word said that no claim is left.
@@ -161,41 +173,29 @@ fn tell(task: RawTask, done: Completed) {
     }
 }
 
-/// Wakes the joiner; for whoever finished the task and found `JOIN_WAKER`.
-pub(crate) fn wake_joiner(task: RawTask) {
-    // SAFETY: the exchange that finished the task gave us the slot.
+/// Wakes the joiner; for the completer who found `JOIN_WAKER` and nobody else watching.
+fn wake_joiner(task: RawTask) {
+    // SAFETY: the RMW that finished the task gave us the slot.
     if let Some(waker) = unsafe { task.header().join.take() } {
         call_waker(task, waker);
     }
 }
 
 /// A joiner's waker may be anybody's code; its panic is reported and hurts nobody else.
-pub(crate) fn call_waker(task: RawTask, waker: std::task::Waker) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-        task.host().destructor_panicked(JoinError::panicked(panic));
-    }
+pub(crate) fn call_waker(task: RawTask, waker: Waker) {
+    panics::reporting(task.host(), || waker.wake());
 }
 
 /// Drops the output, which is the caller's and may be gone already, and reports a panic that nobody saw.
 pub(crate) fn drop_output(task: RawTask) {
     // SAFETY: the output is the caller's.
     let error = unsafe { (task.vtable().error)(task) };
-    let seen = task.header().state.load().has(state::RETRIEVED);
+    let seen = task.header().state.load().has(RETRIEVED);
     // SAFETY: the error lies in the output, which is there until dropped below.
     if let Some(error) = error.map(|error| unsafe { &*error }).filter(|e| e.is_panic() && !seen) {
-        task.host().unretrieved(crate::handle::unretrieved(task), error);
+        // The host may call a user's exception handler.
+        panics::contain(|| task.host().unretrieved(handle::unretrieved(task), error));
     }
     // SAFETY: as above.
     unsafe { (task.vtable().drop_output)(task) };
-}
-
-/// Done-callbacks have run (or there were none): finishes the task for its joiner and waiters.
-pub(crate) fn finish_callbacks(task: RawTask) {
-    let old = task.header().state.finish_callbacks();
-    if !old.has(HANDLE) {
-        drop_output(task);
-    }
-    if old.has(JOIN_WAKER) {
-        wake_joiner(task);
-    }
 }

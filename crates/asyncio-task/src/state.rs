@@ -45,18 +45,24 @@
 //! task is never freed: it is in its list, and closing the loop completes it. After `COMPLETE` each wake claim is exactly one:
 //! the completing exchange leaves one for the completer if it has somebody to tell, a late waker adds one and takes it back.
 //!
-//! # The output and the join waker
+//! # The output
 //!
 //! *Finished* means `COMPLETE` and not `CALLBACKS`. Before, the output belongs to the completer and, shared, to done-callbacks;
-//! afterwards to the holder of `HANDLE`. The RMW that makes the task finished tells by its old value whether `HANDLE` is gone
-//! (then that side drops the output; otherwise dropping the handle does) and whether `JOIN_WAKER` is set (then the slot is that
-//! side's, to wake). While the task is not finished and `JOIN_WAKER` is clear, the slot belongs to the `Task`.
+//! afterwards to the holder of `HANDLE`. The RMW that makes the task finished tells by its old value whether `HANDLE` is gone:
+//! then that side drops the output, otherwise dropping the handle does. A callback added to a finished task sets `CALLBACKS`
+//! again, so a task can finish more than once; the lock of the cold block puts these rounds in a row (`cold.rs`).
+//!
+//! # The join waker
+//!
+//! While the task is not complete and `JOIN_WAKER` is clear, the slot belongs to the `Task`, which fills it and sets the bit.
+//! From `COMPLETE` on the bit is never set again; the RMW that first finishes the task clears it, and if it was set, the slot
+//! belongs to that side, to wake. So the slot is emptied once, however many rounds of callbacks follow.
 //!
 //! # Cancelling
 //!
 //! `cancel` sets `MUST_CANCEL`, counts and wakes in one exchange, against completion and `uncancel`: exactly one of "done
 //! before" and "recorded" happens. The token's holder delivers by clearing `MUST_CANCEL` in an exchange, before it polls and
-//! again before it completes; `uncancel` to 0 clears it too, and whoever clears it decided.
+//! again before it completes; `uncancel` to 0 clears it too, and whoever clears it decided. An abort cannot be taken back.
 //!
 //! Models: `loom-tests/tests/task.rs`.
 
@@ -80,6 +86,8 @@ pub const ABORT: u64 = 1 << 6;
 pub const CALLBACKS: u64 = 1 << 7;
 /// Somebody has seen the outcome; a panic needs no report.
 pub const RETRIEVED: u64 = 1 << 8;
+/// The recorded request found the task waiting, so its message stands; means nothing without `MUST_CANCEL`.
+pub const SEALED: u64 = 1 << 9;
 
 const CANCEL: u64 = 1 << 10;
 const CANCEL_MASK: u64 = 0x3FF << 10;
@@ -131,13 +139,13 @@ impl Snapshot {
 
     /// The word with another count of wakes.
     fn with_wakes(self, wakes: u64) -> u64 {
-        self.0 & !WAKE_MASK | wakes * WAKE
+        (self.0 & !WAKE_MASK) | (wakes * WAKE)
     }
 }
 
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const NAMES: [(u64, &str); 9] = [
+        const NAMES: [(u64, &str); 10] = [
             (COMPLETE, "COMPLETE"),
             (HANDLE, "HANDLE"),
             (JOIN_WAKER, "JOIN_WAKER"),
@@ -147,6 +155,7 @@ impl std::fmt::Debug for Snapshot {
             (ABORT, "ABORT"),
             (CALLBACKS, "CALLBACKS"),
             (RETRIEVED, "RETRIEVED"),
+            (SEALED, "SEALED"),
         ];
         for (flag, name) in NAMES {
             if self.has(flag) {
@@ -316,12 +325,11 @@ impl State {
             }
         };
         let next = |now: Snapshot| {
-            let callbacks = if now.has(WATCHED) { CALLBACKS } else { 0 };
+            // Watched: not finished before the cold block says so, which also takes the join waker.
+            let (clear, set) = if now.has(WATCHED) { (0, CALLBACKS) } else { (JOIN_WAKER, 0) };
             let wakes = u64::from(now.0 & (JOIN_WAKER | WATCHED) != 0);
-            Snapshot(now.0 & !(MUST_CANCEL | ABORT)).with_wakes(wakes)
-                | COMPLETE
-                | callbacks
-                | flags
+            let kept = Snapshot(now.0 & !(MUST_CANCEL | ABORT | clear));
+            kept.with_wakes(wakes) | COMPLETE | set | flags
         };
         match self.update(|now| refusal(now).is_none().then(|| next(now))) {
             Ok(old) => Ok(Completed { old, free: Snapshot(next(old)).is_unclaimed() }),
@@ -329,12 +337,13 @@ impl State {
         }
     }
 
-    /// No done-callback is outstanding any more; the old word says what the caller has to do (see the module's docs).
+    /// No done-callback is outstanding any more; under the lock of the cold block. The old word says what the caller has to do
+    /// (see the module's docs).
     pub fn finish_callbacks(&self) -> Snapshot {
-        Snapshot(self.0.fetch_and(!CALLBACKS, Ordering::AcqRel))
+        Snapshot(self.0.fetch_and(!(CALLBACKS | JOIN_WAKER), Ordering::AcqRel))
     }
 
-    /// A done-callback was added to a finished task; only for the holder of a borrow of the `Task`.
+    /// A done-callback was added to a complete task; under the lock of the cold block, for the holder of a borrow of the `Task`.
     pub fn add_late_callback(&self) {
         self.0.fetch_or(CALLBACKS, Ordering::AcqRel);
     }
@@ -351,16 +360,16 @@ impl State {
 
     // ----- the handle
 
-    /// Hands the filled slot to whoever finishes the task; false if it is finished.
+    /// Hands the filled slot to whoever finishes the task; false if it is complete: then the slot stays the caller's.
     #[must_use]
     pub fn set_join_waker(&self) -> bool {
-        self.update(|now| (!now.is_finished()).then_some(now.0 | JOIN_WAKER)).is_ok()
+        self.update(|now| (!now.has(COMPLETE)).then_some(now.0 | JOIN_WAKER)).is_ok()
     }
 
-    /// Takes the slot back; false if the task is finished.
+    /// Takes the slot back; false if the task is complete: then the slot is the finisher's.
     #[must_use]
     pub fn unset_join_waker(&self) -> bool {
-        self.update(|now| (!now.is_finished()).then_some(now.0 & !JOIN_WAKER)).is_ok()
+        self.update(|now| (!now.has(COMPLETE)).then_some(now.0 & !JOIN_WAKER)).is_ok()
     }
 
     /// The handle is being dropped before the task finished: whoever finishes it drops the output. False if it is finished; then
@@ -380,15 +389,20 @@ impl State {
             }
             let count = if now.0 & CANCEL_MASK == CANCEL_MASK { 0 } else { CANCEL };
             let wake = if now.wakes() >= WAKES_MANY { 0 } else { WAKE };
-            Some((now.0 | MUST_CANCEL | flags) + count + wake)
+            let sealed = match (now.has(MUST_CANCEL), now.wakes()) {
+                (true, _) => now.0 & SEALED,
+                (false, 0) => SEALED,
+                (false, _) => 0,
+            };
+            Some((now.0 & !SEALED | sealed | MUST_CANCEL | flags) + count + wake)
         })
     }
 
-    /// Takes one request back; how many are left. At 0 an undelivered one is void.
+    /// Takes one request back; how many are left. At 0 an undelivered one is void, unless it is an abort.
     pub fn uncancel(&self) -> u64 {
         let lowered = self.update(|now| match now.cancels() {
             0 => None,
-            1 => Some((now.0 - CANCEL) & !MUST_CANCEL),
+            1 if !now.has(ABORT) => Some((now.0 - CANCEL) & !MUST_CANCEL),
             _ => Some(now.0 - CANCEL),
         });
         lowered.map_or(0, |old| old.cancels() - 1)

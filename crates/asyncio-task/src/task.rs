@@ -1,23 +1,24 @@
 //! The user's handle: awaits the task, takes its output, cancels it.
 
-use crate::cold::CallbackId;
+use crate::cold::{CallbackId, WaiterKey};
 use crate::error::{InvalidStateError, JoinError};
+use crate::finished::Finished;
 use crate::handle::{self, TaskHandle};
 use crate::header::RawTask;
 use crate::id::TaskId;
 use crate::runnable::drop_output;
-use crate::state::{ABORT, CANCELLED, COMPLETE, HANDLE, JOIN_WAKER, State};
+use crate::state::{ABORT, CANCELLED, COMPLETE, HANDLE, JOIN_WAKER, Snapshot, State};
 use asyncio_base::context::Context as TaskContext;
 use asyncio_base::record;
 use asyncio_base::wait::WaitKind;
 use std::borrow::Cow;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// A task that runs on a loop, and the way to its result.
 ///
@@ -76,6 +77,8 @@ impl<T> Task<T> {
     }
 
     /// Takes one cancel request back and returns how many are left; at 0 one that was not delivered yet is void.
+    ///
+    /// An [`abort`](Self::abort) is counted too, but not taken back.
     pub fn uncancel(&self) -> usize {
         self.state().uncancel() as usize
     }
@@ -144,6 +147,30 @@ impl<T> Task<T> {
             (self.raw.vtable().forget_output)(self.raw);
             Some(output)
         }
+    }
+
+    /// Leaves a waker for whoever finishes the task; false if the task went on meanwhile and has to be looked at again.
+    fn leave_waker(&mut self, now: Snapshot, waker: Waker) -> bool {
+        let header = self.raw.header();
+        if now.has(COMPLETE) {
+            // Callbacks are outstanding. The slot is the finisher's, who wakes those in the cold block too.
+            return header.cold().add_waiter(self.raw, &mut Some(WaiterKey::JOINER), waker);
+        }
+        if now.has(JOIN_WAKER) && !header.state.unset_join_waker() {
+            return false;
+        }
+        // SAFETY: the task was not complete with `JOIN_WAKER` clear, so the slot is ours.
+        let stale = unsafe {
+            let stale = header.join.take();
+            header.join.set(waker);
+            stale
+        };
+        let left = header.state.set_join_waker();
+        // SAFETY: complete before the slot was handed over, so it is still ours.
+        let refused = if left { None } else { unsafe { header.join.take() } };
+        // Only now that all is in order: a waker's destructor is user code.
+        drop((stale, refused));
+        left
     }
 
     /// Calls `callback` with the outcome once the task has ended, on the loop's lane, in the order of registration and in a copy of
@@ -229,7 +256,7 @@ impl<T> Future for Task<T> {
 
     /// # Panics
     ///
-    /// When polled again after it gave its result.
+    /// When polled again after it gave its result, and when a task awaits itself, which would never end.
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let header = self.raw.header();
         loop {
@@ -240,43 +267,34 @@ impl<T> Future for Task<T> {
                     output.expect("a task was awaited again after it gave its result"),
                 );
             }
+            handle::refuse_own(self.raw);
             // A clone is user code: made before the slot is taken, so that its panic leaves nothing half done.
-            let waker = cx.waker().clone();
-            if now.has(JOIN_WAKER) && !header.state.unset_join_waker() {
-                continue; // Finished meanwhile: the slot is the finisher's.
-            }
-            // SAFETY: the task was not finished with `JOIN_WAKER` clear, so the slot is ours.
-            let stale = unsafe {
-                let stale = header.join.take();
-                header.join.set(waker);
-                stale
-            };
-            drop(stale);
-            if header.state.set_join_waker() {
+            if self.leave_waker(now, cx.waker().clone()) {
                 record::waits_for(WaitKind::Task, header.location);
                 return Poll::Pending;
             }
-            // SAFETY: finished before the slot was handed over, so it is still ours.
-            drop(unsafe { header.join.take() });
         }
     }
 }
 
 /// Waits until the task has ended, and takes nothing.
-impl<T> Future for &Task<T> {
+impl<'a, T> IntoFuture for &'a Task<T> {
     type Output = ();
+    type IntoFuture = Finished<'a>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        handle::poll_finished(self.raw, cx)
+    fn into_future(self) -> Finished<'a> {
+        Finished::new(self.raw)
     }
 }
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         let state = self.state();
+        // Dropped last, when the handle is done with the cell: a waker's destructor is user code.
+        let mut _waker = None;
         if state.load().has(JOIN_WAKER) && state.unset_join_waker() {
-            // SAFETY: the task was not finished and `JOIN_WAKER` is clear now, so the slot is ours.
-            drop(unsafe { self.raw.header().join.take() });
+            // SAFETY: the task was not complete and `JOIN_WAKER` is clear now, so the slot is ours.
+            _waker = unsafe { self.raw.header().join.take() };
         }
         if state.drop_handle_early() {
             return;
