@@ -8,7 +8,7 @@
 //! | bit | set by | cleared by |
 //! |---|---|---|
 //! | READY: a call is worth trying | an event; the end of a call that did not drain the source | the start of a call |
-//! | CLOSED: the peer hung up, shut down or failed | an event | a call that found nothing although it was set |
+//! | CLOSED: the peer hung up, shut down or failed | an event | nobody: it stays until the tenant goes |
 //! | WAITING: somebody's waker is to be called | whoever arms a waker | whoever sets READY, and with it owes the call |
 //!
 //! ```text
@@ -45,8 +45,9 @@
 //! 5. All wakers of a direction are woken, not the first alone: no grant is lost with a waiter that was dropped.
 //!
 //! CLOSED makes step 3 of a call put READY back also after a short read, because the end of the stream is still to be read and
-//! no further edge will come. A call that would block although CLOSED was set proves it stale (a FIFO that got a new writer),
-//! so arming clears it; a second call that runs meanwhile saw CLOSED when it began and puts it back with READY when it ends.
+//! no further edge will come. It decides nothing else: a call that would block is believed. So where it turns out to be wrong (a
+//! FIFO that gets a new writer) it costs one more call after each short read. An event that brings CLOSED brings READY, so a
+//! call that began before it and was short finds READY set again.
 //!
 //! A waker that nobody needs any more (its future was dropped, or its call succeeded) is harmless: it is called once, or
 //! dropped with the slot.
@@ -62,7 +63,7 @@
 //! Every change of the word is a read-modify-write, so the word is one release sequence. Setting READY is `Release` and taking
 //! it is `Acquire`: what the poller's thread saw is visible to the caller. Setting WAITING is `Release`, and the event's
 //! exchange `Acquire`; the wakers themselves are ordered by the mutex. An event whose bits are set already still exchanges
-//! the word: a mere look could read READY as it was before a call took it, and drop the edge that the call did not see.
+//! the word, to join the release sequence.
 //!
 //! # Rejected
 //!
@@ -234,7 +235,7 @@ impl Readiness {
             // Another task took it between the two looks; what it leaves over it will tell.
             return Begin::Wait;
         }
-        let closed = before & direction.bit(CLOSED);
+        let closed = before & direction.bit(CLOSED) != 0;
         Begin::Try(Attempt { readiness: self, direction, closed })
     }
 
@@ -283,7 +284,7 @@ impl Readiness {
             if word & direction.bit(READY) != 0 {
                 return Err(Armed::Ready);
             }
-            let next = (word | direction.bit(WAITING)) & !direction.bit(CLOSED);
+            let next = word | direction.bit(WAITING);
             match self.word.compare_exchange_weak(word, next, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Ok(next),
                 Err(now) => word = now,
@@ -345,21 +346,19 @@ impl Readiness {
         }
     }
 
-    /// Puts READY (and CLOSED, if it was seen) back, and wakes who armed meanwhile.
-    fn restore(&self, direction: Direction, closed: u64) {
-        let bits = direction.bit(READY) | closed;
-        let before = self.word.fetch_or(bits, Ordering::AcqRel);
+    /// Puts READY back, and wakes who armed meanwhile.
+    fn restore(&self, direction: Direction) {
+        let before = self.word.fetch_or(direction.bit(READY), Ordering::AcqRel);
         if before & direction.bit(WAITING) != 0 {
-            self.restore_and_wake(direction);
+            self.wake_others(direction);
         }
     }
 
     #[cold]
-    fn restore_and_wake(&self, direction: Direction) {
+    fn wake_others(&self, direction: Direction) {
+        let waiting = direction.bit(WAITING);
         let mut wakes = Wakes::new();
-        if self.word.fetch_and(!direction.bit(WAITING), Ordering::AcqRel) & direction.bit(WAITING)
-            != 0
-        {
+        if self.word.fetch_and(!waiting, Ordering::AcqRel) & waiting != 0 {
             self.wake(direction.bit(READY), &mut wakes);
         }
         wakes.finish();
@@ -405,14 +404,14 @@ impl fmt::Debug for Readiness {
 pub struct Attempt<'a> {
     readiness: &'a Readiness,
     direction: Direction,
-    /// The CLOSED bit as it was when the call began.
-    closed: u64,
+    /// Whether CLOSED was set when the call began.
+    closed: bool,
 }
 
 impl Attempt<'_> {
     /// The call took or gave less than it asked for, on a source that tells of its end by an event: the next would block.
     pub fn drained(self) {
-        if self.closed == 0 {
+        if !self.closed {
             std::mem::forget(self);
         }
     }
@@ -425,6 +424,6 @@ impl Attempt<'_> {
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
-        self.readiness.restore(self.direction, self.closed);
+        self.readiness.restore(self.direction);
     }
 }
