@@ -26,3 +26,9 @@ pub use crate::tcp::{
     WriteHalf,
 };
 pub use asyncio_reactor::Direction;
+
+/// Whether `accept` failed for want of descriptors or memory, which passes: the connection waits in the backlog, and the listener
+/// is well. Try again after a rest.
+pub fn is_out_of_resources(error: &std::io::Error) -> bool {
+    sys::is_out_of_resources(error)
+}

@@ -51,6 +51,22 @@ struct Owner {
     diagnostics: Arc<Diagnostics>,
 }
 
+/// Counters of a loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Tasks that have not ended.
+    pub tasks: usize,
+    /// Descriptors registered with the poller.
+    pub descriptors: usize,
+    /// Times the loop asked the poller, waiting or not.
+    pub waits: u64,
+    /// Events that the poller reported.
+    pub events: u64,
+    /// Times another thread had to wake the loop.
+    pub wake_ups: u64,
+}
+
 /// A handle that does not keep the loop open.
 #[derive(Clone)]
 pub(crate) struct WeakLoop(Weak<Owner>);
@@ -455,6 +471,18 @@ impl EventLoop {
     /// Writes a report to standard error.
     pub fn default_exception_handler(&self, context: &ExceptionContext) {
         default_exception_handler(context);
+    }
+
+    /// What the loop has done so far, and what it has now.
+    pub fn metrics(&self) -> Metrics {
+        let stats = self.0.wiring.reactor_stats();
+        Metrics {
+            tasks: self.all_tasks().len(),
+            descriptors: stats.registered,
+            waits: stats.waits,
+            events: stats.events,
+            wake_ups: stats.notifies,
+        }
     }
 
     /// The tasks of this loop that have not ended, oldest first. Any thread.

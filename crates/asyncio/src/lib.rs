@@ -7,6 +7,7 @@ mod events;
 mod exceptions;
 mod futures;
 mod handles;
+pub mod net;
 mod runners;
 mod tasks;
 mod wiring;
@@ -14,7 +15,7 @@ mod wiring;
 pub use crate::contextvars::{Context, ContextVar, Token, copy_context};
 pub use crate::diagnostics::{ExceptionContext, ExceptionHandler};
 pub use crate::events::{
-    EventLoop, get_event_loop, get_running_loop, new_event_loop, now, set_event_loop,
+    EventLoop, Metrics, get_event_loop, get_running_loop, new_event_loop, now, set_event_loop,
     try_get_running_loop,
 };
 pub use crate::exceptions::{

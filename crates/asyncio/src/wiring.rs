@@ -7,7 +7,7 @@
 //! before the wait, so the sleeper has either seen the timer or is woken.
 
 use asyncio_base::sync::Mutex;
-use asyncio_reactor::Reactor;
+use asyncio_reactor::{Reactor, Stats};
 use asyncio_scheduler::{Driver, Handle, Loop, Reporter, Wait, worker};
 use asyncio_task::JoinError;
 use asyncio_timer::{Clock, Key, Timers, Wheel};
@@ -89,6 +89,10 @@ impl Wiring {
         // A century is as good as never, and every clock has it.
         const CENTURY: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
         at.checked_add(delay).or_else(|| at.checked_add(CENTURY)).unwrap_or(at)
+    }
+
+    pub(crate) fn reactor_stats(&self) -> Stats {
+        self.reactor.stats()
     }
 
     // ----- callback timers

@@ -36,3 +36,13 @@ pub(crate) fn is_transient(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
+
+/// Whether `accept` failed for want of descriptors or memory: the connection waits in the backlog, and the listener is well.
+pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
+    // EMFILE, ENFILE, ENOMEM and ENOBUFS, the last of which differs between systems.
+    const ENOBUFS: [i32; 2] = [55, 105];
+    match error.raw_os_error() {
+        Some(code) => [24, 23, 12].contains(&code) || ENOBUFS.contains(&code),
+        None => error.kind() == io::ErrorKind::OutOfMemory,
+    }
+}

@@ -44,3 +44,11 @@ pub(crate) fn is_transient(error: &io::Error) -> bool {
         )
     )
 }
+
+/// Whether `accept` failed for want of descriptors or memory: the connection waits in the backlog, and the listener is well.
+pub(crate) fn is_out_of_resources(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)
+    )
+}
