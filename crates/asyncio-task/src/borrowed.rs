@@ -11,8 +11,10 @@
 //! 3. The frame cannot end during a poll or a drop made through the pointer: those calls come from code that the frame's body has
 //!    called and that has to return first.
 
+use crate::panics;
 use std::cell::Cell;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -34,10 +36,9 @@ trait Erased {
 }
 
 impl<F: Future> Frame<F> {
-    /// Replaces what is in the frame, dropping a future in place.
-    fn replace(self: Pin<&mut Self>, next: Frame<F>) {
-        let mut this = self;
-        this.set(next);
+    /// Replaces what is in the frame, dropping a future in place; also if its destructor panics.
+    fn replace(mut self: Pin<&mut Self>, next: Frame<F>) {
+        self.set(next);
     }
 }
 
@@ -52,6 +53,13 @@ impl<F: Future> Erased for Frame<F> {
         match future.poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(output) => {
+                let dropped =
+                    catch_unwind(AssertUnwindSafe(|| self.as_mut().replace(Frame::Empty)));
+                if let Err(panic) = dropped {
+                    // As in a task's cell: a destructor's panic is the outcome, and the output gives way.
+                    panics::contain(|| drop(output));
+                    resume_unwind(panic);
+                }
                 self.replace(Frame::Output(output));
                 Poll::Ready(())
             }
@@ -68,6 +76,13 @@ impl<F: Future> Erased for Frame<F> {
 type Link = Rc<Cell<Option<NonNull<dyn Erased>>>>;
 
 /// The task's side: polls the future in the frame, and drops it there when it is dropped itself.
+///
+/// It stays on its thread:
+///
+/// ```compile_fail,E0277
+/// # fn send<T: Send>() {}
+/// send::<asyncio_task::Borrowed>();
+/// ```
 pub struct Borrowed(Link);
 
 impl std::fmt::Debug for Borrowed {

@@ -193,3 +193,51 @@ where
         panics::reporting(cell.scheduler.host(), || drop(cell));
     }
 }
+
+#[cfg(all(test, not(asyncio_loom)))]
+mod tests {
+    use super::*;
+    use crate::list::TaskList;
+    use crate::schedule::Unretrieved;
+    /// As a scheduler's: a pointer's worth of name.
+    #[derive(Clone, Copy)]
+    struct Nowhere(#[expect(dead_code, reason = "stands for a pointer")] &'static ());
+
+    impl Schedule for Nowhere {
+        fn schedule(self, _token: Runnable) {}
+
+        fn host(self) -> &'static dyn Host {
+            &Nowhere(&())
+        }
+    }
+
+    impl Host for Nowhere {
+        fn tasks(&self) -> &TaskList {
+            unreachable!("nothing runs here")
+        }
+
+        fn call_soon(&self, _context: ContextSlot, _callback: Box<dyn FnOnce() + Send>) {}
+
+        fn unretrieved(&self, _task: Unretrieved, _error: &JoinError) {}
+
+        fn destructor_panicked(&self, _error: JoinError) {}
+    }
+
+    async fn nothing() {}
+
+    fn cell_size<F: Future>(_future: F) -> usize {
+        size_of::<Cell<F, Nowhere>>()
+    }
+
+    #[test]
+    fn a_task_costs_a_header_the_scheduler_and_the_larger_of_future_and_output() {
+        assert_eq!(size_of::<Header>(), 80);
+        assert_eq!(size_of::<Result<(), JoinError>>(), 8);
+        // The stage: the output's word and what tells the stages apart.
+        assert_eq!(cell_size(nothing()), 80 + 8 + 16);
+        let words = [0_u64; 8];
+        let large = async move { words };
+        // The future (the words and its own state) or the words as output, not both.
+        assert_eq!(cell_size(large), 80 + 8 + (64 + 8) + 8);
+    }
+}

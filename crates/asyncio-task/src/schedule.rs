@@ -60,6 +60,25 @@ pub struct Options {
 
 /// Makes a task. The token is its first turn; there is none if the list is closed: then the future has been dropped and the
 /// task has ended cancelled.
+///
+/// The task may run on any thread, so the future and its output have to be `Send`; what borrows a frame does not live long enough:
+///
+/// ```compile_fail,E0277
+/// # use asyncio_task::{Options, Schedule, spawn};
+/// # fn f(scheduler: impl Schedule) {
+/// let value = std::rc::Rc::new(1);
+/// let made = spawn(async move { *value }, scheduler, Options::default(), std::panic::Location::caller());
+/// # }
+/// ```
+///
+/// ```compile_fail,E0597
+/// # use asyncio_task::{Options, Schedule, spawn};
+/// # fn f(scheduler: impl Schedule) {
+/// let value = 1;
+/// let borrow = &value;
+/// let made = spawn(async move { *borrow }, scheduler, Options::default(), std::panic::Location::caller());
+/// # }
+/// ```
 pub fn spawn<F, S>(
     future: F,
     scheduler: S,

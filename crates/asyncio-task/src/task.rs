@@ -32,6 +32,55 @@ use std::task::{Context, Poll, Waker};
 /// # Python
 ///
 /// `asyncio.Task`. The loop owns its tasks, so one whose handle is dropped is never lost half-way.
+///
+/// # `Send` and `Sync`
+///
+/// The output may be taken or dropped through the handle and read through a borrow of it, so the handle goes where the output may:
+///
+/// | output | `Task` is `Send` | `Task` is `Sync` |
+/// |---|---|---|
+/// | `Send + Sync` (`u32`) | yes | yes |
+/// | `Send` only (`Cell<u32>`) | yes | no |
+/// | `Sync` only (`MutexGuard<u32>`) | no | no |
+/// | neither (`Rc<u32>`) | no | no |
+///
+/// ```
+/// # use asyncio_task::{Task, TaskHandle};
+/// fn send<T: Send>() {}
+/// fn sync<T: Sync>() {}
+/// send::<Task<u32>>();
+/// sync::<Task<u32>>();
+/// send::<Task<std::cell::Cell<u32>>>();
+/// // A handle that knows no output goes anywhere, and so does a wait.
+/// send::<TaskHandle>();
+/// sync::<TaskHandle>();
+/// send::<asyncio_task::Finished<'_>>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// # fn sync<T: Sync>() {}
+/// sync::<asyncio_task::Task<std::cell::Cell<u32>>>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// # fn send<T: Send>() {}
+/// send::<asyncio_task::Task<std::sync::MutexGuard<'static, u32>>>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// # fn sync<T: Sync>() {}
+/// sync::<asyncio_task::Task<std::sync::MutexGuard<'static, u32>>>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// # fn send<T: Send>() {}
+/// send::<asyncio_task::Task<std::rc::Rc<u32>>>();
+/// ```
+///
+/// ```compile_fail,E0277
+/// # fn sync<T: Sync>() {}
+/// sync::<asyncio_task::Task<std::rc::Rc<u32>>>();
+/// ```
 #[must_use = "a Task runs whether or not it is kept: await it, bind it, or say `.detach()`"]
 pub struct Task<T> {
     raw: RawTask,
@@ -177,6 +226,14 @@ impl<T> Task<T> {
     /// the context of this call; at once (but not inside this call) if it has ended.
     ///
     /// The outcome can be taken only after the callbacks have run: they come before the awaiter.
+    ///
+    /// The callback may run on another thread than the one that has the handle, so the output has to be `Send` and `Sync`:
+    ///
+    /// ```compile_fail,E0277
+    /// # fn f(task: &asyncio_task::Task<std::cell::Cell<u32>>) {
+    /// task.add_done_callback(|outcome| drop(outcome.is_ok()));
+    /// # }
+    /// ```
     ///
     /// # Panics
     ///
