@@ -14,6 +14,12 @@ impl Key {
     /// A key that no slab ever gives out: it finds nothing. The end of a chain of keys, or "no place yet".
     pub const NONE: Key = Key { index: NONE, generation: 0 };
 
+    /// Whether this is [`NONE`](Self::NONE). One comparison, for paths where two would be felt.
+    #[inline(always)]
+    pub fn is_none(self) -> bool {
+        self.index == NONE
+    }
+
     /// The key as one word, for storing in an atomic.
     pub fn to_bits(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
@@ -88,6 +94,7 @@ impl<T> Slab<T> {
     /// # Panics
     ///
     /// With 2^32 - 1 values in already.
+    #[inline]
     pub fn insert(&mut self, value: T) -> Key {
         self.len += 1;
         if self.free == NONE {
@@ -107,6 +114,7 @@ impl<T> Slab<T> {
     }
 
     /// Takes the value out, if the key still names one.
+    #[inline]
     pub fn remove(&mut self, key: Key) -> Option<T> {
         let entry = self.entries.get_mut(key.index())?;
         if !matches!(entry, Entry::Full { generation, .. } if *generation == key.generation) {
@@ -122,6 +130,7 @@ impl<T> Slab<T> {
     }
 
     /// The value, if the key still names one.
+    #[inline]
     pub fn get(&self, key: Key) -> Option<&T> {
         match self.entries.get(key.index())? {
             Entry::Full { generation, value } if *generation == key.generation => Some(value),
@@ -130,6 +139,7 @@ impl<T> Slab<T> {
     }
 
     /// The value, if the key still names one.
+    #[inline]
     pub fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.entries.get_mut(key.index())? {
             Entry::Full { generation, value } if *generation == key.generation => Some(value),
@@ -138,6 +148,7 @@ impl<T> Slab<T> {
     }
 
     /// The value at a position, for links between values: whoever keeps a position must know that its value is still in.
+    #[inline]
     pub fn at(&self, index: usize) -> Option<&T> {
         match self.entries.get(index)? {
             Entry::Full { value, .. } => Some(value),
@@ -146,6 +157,7 @@ impl<T> Slab<T> {
     }
 
     /// The value at a position, for links between values: whoever keeps a position must know that its value is still in.
+    #[inline]
     pub fn at_mut(&mut self, index: usize) -> Option<&mut T> {
         match self.entries.get_mut(index)? {
             Entry::Full { value, .. } => Some(value),
@@ -154,6 +166,7 @@ impl<T> Slab<T> {
     }
 
     /// The key of the value at a position.
+    #[inline]
     pub fn key_at(&self, index: usize) -> Option<Key> {
         match self.entries.get(index)? {
             Entry::Full { generation, .. } => {
@@ -242,6 +255,7 @@ mod tests {
         assert_eq!(slab.remove(Key::NONE), None);
         assert_eq!((slab.get(Key::NONE), slab.len()), (None, 1));
         assert_eq!(Key::from_bits(Key::NONE.to_bits()), Key::NONE);
+        assert!(Key::NONE.is_none() && !slab.insert(2).is_none());
     }
 
     #[test]
