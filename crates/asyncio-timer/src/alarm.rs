@@ -5,7 +5,7 @@
 //! | word | written by | says |
 //! |---|---|---|
 //! | `next` of each wheel | whoever holds that wheel's lock | no live timer of this wheel is earlier |
-//! | `parked_until` | whoever parks in the poller; an inserter, to zero | until when it sleeps, if nobody wakes it |
+//! | `parked_until` | whoever parks in the poller; an inserter, from non-zero to zero | until when it sleeps, if nobody wakes it |
 //!
 //! `parked_until` is 0 while nobody sleeps in the poller, or once somebody has been told to wake up. At most one thread
 //! parks at a time: the one that holds the poller.
@@ -17,9 +17,9 @@
 //! 1 lower `next`, under the wheel's lock    1 parked_until = MAX
 //! 2 fence                                   2 fence
 //! 3 read parked_until                       3 read every `next`: the minimum is m
-//! 4 if it is later than the deadline:       4 parked_until = m
-//!   swap in 0; if there was another value,  5 sleep until m, or until unparked
-//!   unpark                                  6 parked_until = 0; advance the wheels
+//! 4 while it is later than the deadline:    4 parked_until = m
+//!   try to put 0 in its place (CAS);        5 sleep until m, or until unparked
+//!   having done so, unpark                  6 parked_until = 0; advance the wheels
 //! ```
 //!
 //! # Why no wake-up is lost
@@ -27,13 +27,14 @@
 //! The two fences are totally ordered. If the inserter's comes first, the parker reads the lowered `next` in step 3 and
 //! sleeps no longer than that. If the parker's comes first, the inserter reads the MAX of step 1 or something later: MAX
 //! or a too late m make it unpark, an m that is early enough needs nothing, and 0 means that the parker has gone on to step 6,
-//! will park anew and read `next` again, or that another inserter swapped it in and is about to unpark. Unparking is
+//! will park anew and read `next` again, or that another inserter put it there and is about to unpark. Unparking is
 //! sticky (an eventfd that stays readable), so it does not matter whether the parker sleeps already.
+//!
+//! The CAS may hit a `parked_until` of a later round than the one that was read: then the unpark ends that round's sleep.
+//! It never replaces a 0 by a 0: a plain swap would, and loom takes such a store for one that may follow the next MAX.
 //!
 //! An inserter whose deadline is not earlier than `next` skips steps 2 to 4: whoever lowered `next` so far goes through
 //! them. `next` may be too early, after a cancellation: that costs the parker one look, never a timer.
-//!
-//! A swap may hit a `parked_until` of the parker's next round; the unpark that follows ends that round's sleep then.
 //!
 //! # Orderings
 //!
@@ -67,24 +68,29 @@ impl Alarm {
     /// Steps 2 to 4 of an inserter that lowered a `next` to this deadline.
     #[inline]
     pub(crate) fn announce(&self, deadline: u64) {
-        store_load_fence();
-        if deadline < load_after_fence(&self.parked_until) {
-            self.wake();
+        store_load_fence(); // Faces the one in `park`.
+        let until = load_after_fence(&self.parked_until);
+        if deadline < until {
+            self.wake(deadline, until);
         }
     }
 
+    /// Unparks, unless somebody else did or the parker found the deadline by itself.
     #[cold]
-    fn wake(&self) {
-        // Of several inserters one unparks.
-        if self.parked_until.swap(NOBODY, Ordering::Relaxed) != NOBODY {
-            (self.unpark)();
+    fn wake(&self, deadline: u64, mut until: u64) {
+        let relaxed = Ordering::Relaxed;
+        while deadline < until {
+            match self.parked_until.compare_exchange(until, NOBODY, relaxed, relaxed) {
+                Ok(_) => return (self.unpark)(),
+                Err(now) => until = now,
+            }
         }
     }
 
     /// Steps 1 to 4 of a parker. `earliest` reads every `next` with `load_after_fence`.
     pub(crate) fn park(&self, earliest: impl FnOnce() -> u64) -> u64 {
         self.parked_until.store(NEVER, Ordering::Relaxed);
-        store_load_fence();
+        store_load_fence(); // Faces the one in `announce`.
         let earliest = earliest();
         self.parked_until.store(earliest, Ordering::Relaxed);
         earliest

@@ -9,7 +9,6 @@ use asyncio_base::sync::Arc;
 use asyncio_base::wait::WaitKind;
 use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -48,7 +47,7 @@ use std::time::{Duration, Instant};
 /// `asyncio.sleep(delay)`. There is no `result` argument.
 #[track_caller]
 pub fn sleep(delay: Duration) -> Sleep {
-    Sleep { state: State::Delay(delay), place: Location::caller() }
+    Sleep::new(State::Delay(delay), None, Location::caller())
 }
 
 /// Waits for this instant. One that has passed lets other tasks run once, as `sleep` with zero does.
@@ -66,7 +65,7 @@ pub fn sleep(delay: Duration) -> Sleep {
 /// No twin: `loop.call_at` takes an absolute time, `asyncio.sleep` does not.
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { state: State::Until { deadline, on: None }, place: Location::caller() }
+    Sleep::new(State::Until(deadline), None, Location::caller())
 }
 
 /// The future of [`sleep`] and [`sleep_until`]. It is `Unpin`: it may be kept and moved, also between polls.
@@ -76,16 +75,21 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
     state: State,
+    /// Given to [`on`](Self::on): no other wheel will do.
+    is_bound: bool,
+    /// Where the timer is or was; always there while `Armed`.
+    wheel: Option<Arc<WorkerWheel>>,
     place: &'static Location<'static>,
 }
 
+#[derive(Clone, Copy)]
 enum State {
     /// Not polled yet: the time has not begun to run.
     Delay(Duration),
-    /// Not polled since the deadline was set. `on`: the wheel it is bound to.
-    Until { deadline: Instant, on: Option<Arc<WorkerWheel>> },
-    /// In a wheel until it fires: then the key names nothing.
-    Armed { wheel: Arc<WorkerWheel>, key: Key, deadline: u64 },
+    /// Not polled since the deadline was set.
+    Until(Instant),
+    /// In the wheel until it fires: then the key names nothing.
+    Armed { key: Key, deadline: u64 },
     /// Has given way to others once.
     Yielded(Option<Instant>),
     /// Polled first when the loop was closed.
@@ -95,9 +99,18 @@ enum State {
 }
 
 impl Sleep {
+    #[inline]
+    fn new(
+        state: State,
+        wheel: Option<Arc<WorkerWheel>>,
+        place: &'static Location<'static>,
+    ) -> Self {
+        Sleep { state, is_bound: wheel.is_some(), wheel, place }
+    }
+
     /// A sleep to be reset before it is polled.
     pub(crate) fn unset(place: &'static Location<'static>) -> Self {
-        Sleep { state: State::Delay(Duration::MAX), place }
+        Sleep::new(State::Delay(Duration::MAX), None, place)
     }
 
     /// A sleep bound to a wheel.
@@ -106,7 +119,7 @@ impl Sleep {
         deadline: Instant,
         place: &'static Location<'static>,
     ) -> Self {
-        Sleep { state: State::Until { deadline, on: Some(wheel) }, place }
+        Sleep::new(State::Until(deadline), Some(wheel), place)
     }
 
     /// Sets another deadline, before or after the first poll, and also when the old one has passed.
@@ -114,63 +127,62 @@ impl Sleep {
     /// A future that was polled since it was made or reset wakes its task at the new deadline without another poll.
     /// To a later deadline this costs next to nothing.
     pub fn reset(&mut self, deadline: Instant) {
-        let on = match &mut self.state {
-            State::Armed { wheel, key, deadline: current } => {
-                let nanos = wheel.nanos(deadline);
-                if wheel.reschedule(*key, *current, nanos) {
-                    *current = nanos;
-                    return;
-                }
-                Some(wheel.clone())
+        if let (State::Armed { key, deadline: current }, Some(wheel)) =
+            (&mut self.state, &self.wheel)
+        {
+            let nanos = wheel.nanos(deadline);
+            if wheel.reschedule(*key, *current, nanos) {
+                *current = nanos;
+                return;
             }
-            State::Until { on, .. } => on.take(),
-            _ => None,
-        };
-        self.state = State::Until { deadline, on };
+        }
+        // It begins anew, with the worker that polls it next.
+        self.state = State::Until(deadline);
+        if !self.is_bound {
+            self.wheel = None;
+        }
     }
 
     /// When it ends: `None` for a [`sleep`] before its first poll, and for a time beyond what an [`Instant`] can be.
     pub fn deadline(&self) -> Option<Instant> {
-        match &self.state {
+        match self.state {
             State::Delay(_) => None,
-            State::Until { deadline, .. } => Some(*deadline),
-            State::Armed { wheel, deadline, .. } => wheel.instant(*deadline),
-            State::Yielded(at) | State::Refused(at) | State::Elapsed(at) => *at,
+            State::Until(deadline) => Some(deadline),
+            State::Armed { deadline, .. } => self.wheel.as_ref()?.instant(deadline),
+            State::Yielded(at) | State::Refused(at) | State::Elapsed(at) => at,
         }
     }
 
     /// Whether the next poll is ready because the deadline has passed and its loop has taken notice.
     pub fn is_elapsed(&self) -> bool {
-        match &self.state {
-            State::Armed { wheel, key, .. } => wheel.has_fired(*key),
+        match self.state {
+            State::Armed { key, .. } => self.wheel.as_ref().is_some_and(|w| w.has_fired(key)),
             State::Yielded(_) | State::Elapsed(_) => true,
-            State::Delay(_) | State::Until { .. } | State::Refused(_) => false,
+            State::Delay(_) | State::Until(_) | State::Refused(_) => false,
         }
     }
 
-    /// The first poll since the deadline was set.
-    fn start(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.state {
-            State::Delay(delay) => {
-                let delay = *delay;
-                if delay.is_zero() {
-                    return self.give_way(None, cx);
-                }
-                let wheel = running_wheel(self.place);
-                let now = wheel.nanos(wheel.now());
-                self.arm(wheel, now.saturating_add(duration_nanos(delay)), cx)
-            }
-            State::Until { deadline, on } => {
-                let deadline = *deadline;
-                let wheel = on.take().unwrap_or_else(|| running_wheel(self.place));
-                if deadline <= wheel.now() {
-                    return self.give_way(Some(deadline), cx);
-                }
-                let nanos = wheel.nanos(deadline);
-                self.arm(wheel, nanos, cx)
-            }
-            _ => unreachable!("only an unarmed sleep starts"),
+    /// The first poll of a relative sleep.
+    #[inline]
+    fn start(&mut self, delay: Duration, cx: &mut Context<'_>) -> Poll<()> {
+        if delay.is_zero() {
+            return self.give_way(None, cx);
         }
+        let place = self.place;
+        let wheel = self.wheel.get_or_insert_with(|| running_wheel(place));
+        let deadline = wheel.now_nanos().saturating_add(duration_nanos(delay));
+        self.arm(deadline, cx)
+    }
+
+    /// The first poll since an absolute deadline was set.
+    fn start_until(&mut self, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let place = self.place;
+        let wheel = self.wheel.get_or_insert_with(|| running_wheel(place));
+        if deadline <= wheel.now() {
+            return self.give_way(Some(deadline), cx);
+        }
+        let nanos = wheel.nanos(deadline);
+        self.arm(nanos, cx)
     }
 
     /// Nothing to wait for, but others come first.
@@ -180,56 +192,68 @@ impl Sleep {
         Poll::Pending
     }
 
-    fn arm(&mut self, wheel: Arc<WorkerWheel>, deadline: u64, cx: &mut Context<'_>) -> Poll<()> {
+    #[inline]
+    fn arm(&mut self, deadline: u64, cx: &mut Context<'_>) -> Poll<()> {
+        let wheel = self.wheel.as_ref().expect("a wheel was chosen");
         self.state = match wheel.arm(deadline, cx.waker().clone()) {
-            Some(key) => State::Armed { wheel, key, deadline },
+            Some(key) => State::Armed { key, deadline },
             None => State::Refused(wheel.instant(deadline)),
         };
         self.pending()
     }
 
+    #[inline]
     fn pending(&self) -> Poll<()> {
         record::waits_for(WaitKind::Sleep, self.place);
         Poll::Pending
     }
+
+    /// Any poll but the first.
+    fn poll_again(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let status = match (self.state, &self.wheel) {
+            (State::Armed { key, .. }, Some(wheel)) => wheel.poll(key, cx.waker()),
+            (State::Refused(_), _) => Status::Waiting,
+            _ => Status::Fired,
+        };
+        match status {
+            Status::Waiting => self.pending(),
+            Status::Fired => {
+                self.state = State::Elapsed(self.deadline());
+                Poll::Ready(())
+            }
+        }
+    }
 }
 
 /// The wheel of the worker that polls.
+#[inline]
 fn running_wheel(place: &Location<'_>) -> Arc<WorkerWheel> {
-    match context::current() {
-        Some(wheel) => wheel,
-        None => panic!("no running event loop: polled a sleep made at {place}"),
-    }
+    context::current().unwrap_or_else(|| no_loop(place))
+}
+
+#[cold]
+fn no_loop(place: &Location<'_>) -> ! {
+    panic!("no running event loop: polled a sleep made at {place}")
 }
 
 impl Future for Sleep {
     type Output = ();
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        match &this.state {
-            State::Delay(_) | State::Until { .. } => return this.start(cx),
-            State::Armed { wheel, key, .. } => match wheel.poll(*key, cx.waker()) {
-                Status::Waiting => return this.pending(),
-                Status::Fired => {}
-            },
-            State::Refused(_) => return this.pending(),
-            State::Yielded(_) => {}
-            State::Elapsed(_) => return Poll::Ready(()),
+        match this.state {
+            State::Delay(delay) => this.start(delay, cx),
+            State::Until(deadline) => this.start_until(deadline, cx),
+            _ => this.poll_again(cx),
         }
-        // Armed means fired here, so there is nothing to cancel; the wheel is let go.
-        let deadline = this.deadline();
-        this.state = State::Elapsed(deadline);
-        Poll::Ready(())
     }
 }
 
 impl Drop for Sleep {
+    #[inline]
     fn drop(&mut self) {
-        // The state moves out first: dropping a waker runs code of others, which may panic.
-        if let State::Armed { wheel, key, deadline } =
-            mem::replace(&mut self.state, State::Elapsed(None))
-        {
+        if let (State::Armed { key, deadline }, Some(wheel)) = (self.state, &self.wheel) {
             wheel.cancel(key, deadline);
         }
     }

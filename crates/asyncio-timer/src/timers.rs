@@ -66,6 +66,11 @@ impl Timers {
         self.shared.clock.now()
     }
 
+    /// The present on this loop's scale: what [`advance_all`](Self::advance_all) is told.
+    pub fn now_nanos(&self) -> u64 {
+        self.shared.scale.present(&*self.shared.clock)
+    }
+
     /// An instant on this loop's scale: 2^62 at the moment the timers were made, a nanosecond a unit, saturating at both ends.
     pub fn nanos(&self, at: Instant) -> u64 {
         self.shared.scale.nanos(at)

@@ -75,7 +75,7 @@ pub struct WorkerWheel {
 
 impl WorkerWheel {
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
-        let now = shared.scale.nanos(shared.clock.now());
+        let now = shared.scale.present(&*shared.clock);
         let published = Published { next: AtomicU64::new(NEVER), stale: AtomicBool::new(false) };
         let state = State { wheel: Wheel::new(now), closed: false };
         WorkerWheel {
@@ -96,6 +96,12 @@ impl WorkerWheel {
         self.shared.clock.now()
     }
 
+    /// The present on the loop's scale of nanoseconds, as [`Timers::now_nanos`](crate::Timers::now_nanos).
+    #[inline]
+    pub fn now_nanos(&self) -> u64 {
+        self.shared.scale.present(&*self.shared.clock)
+    }
+
     /// An instant on the loop's scale of nanoseconds, as [`Timers::nanos`](crate::Timers::nanos).
     pub fn nanos(&self, at: Instant) -> u64 {
         self.shared.scale.nanos(at)
@@ -110,6 +116,7 @@ impl WorkerWheel {
     }
 
     /// Adds a timer; `None` once the loop is closed.
+    #[inline]
     pub(crate) fn arm(&self, deadline: u64, waker: Waker) -> Option<Key> {
         let mut state = self.state.lock();
         if state.closed {
@@ -127,6 +134,7 @@ impl WorkerWheel {
     }
 
     /// Takes out a timer that had this deadline, if it has not fired.
+    #[inline]
     pub(crate) fn cancel(&self, key: Key, deadline: u64) {
         let mut state = self.state.lock();
         let entry = state.wheel.remove(key);
@@ -171,15 +179,12 @@ impl WorkerWheel {
     #[cold]
     fn change_waker(&self, key: Key, mut waker: Waker) -> Status {
         let mut state = self.state.lock();
-        let status = match state.wheel.get_mut(key) {
-            None => Status::Fired,
-            Some(entry) => {
-                if let Some(known) = entry {
-                    std::mem::swap(known, &mut waker);
-                }
-                Status::Waiting
-            }
-        };
+        let entry = state.wheel.get_mut(key);
+        // It may have fired while nobody held the lock.
+        let status = if entry.is_some() { Status::Waiting } else { Status::Fired };
+        if let Some(Some(known)) = entry {
+            std::mem::swap(known, &mut waker);
+        }
         drop(state);
         drop(waker);
         status

@@ -22,8 +22,6 @@ impl Due {
 }
 
 /// Due timers, the next one last.
-///
-/// Every timer that still lies in a slot fires after all of these.
 #[derive(Debug, Default)]
 pub(super) struct DueList(Vec<Due>);
 
@@ -39,12 +37,6 @@ impl DueList {
         self.0.is_empty()
     }
 
-    /// Whether a new timer with this deadline fires before one that is in here.
-    #[inline]
-    pub(super) fn is_passed_by(&self, deadline: u64) -> bool {
-        self.0.first().is_some_and(|last| deadline < last.deadline)
-    }
-
     /// Adds one out of order; [`sort`](Self::sort) follows.
     pub(super) fn push(&mut self, due: Due) {
         self.0.push(due);
@@ -52,13 +44,6 @@ impl DueList {
 
     pub(super) fn sort(&mut self) {
         self.0.sort_unstable_by(|a, b| b.cmp(a));
-    }
-
-    /// Adds one where it belongs.
-    #[cold]
-    pub(super) fn insert(&mut self, due: Due) {
-        let at = self.0.partition_point(|other| *other > due);
-        self.0.insert(at, due);
     }
 
     /// The next one to fire.

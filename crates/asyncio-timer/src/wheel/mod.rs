@@ -64,8 +64,8 @@ struct Node<T> {
 ///    unless [`reschedule`](Self::reschedule) moved it to later.
 /// 2. No place that ended before `tick` is in use: `tick` moves only to the start of the first used place, or past
 ///    it together with its nodes.
-/// 3. `bound` is not later than any deadline in a slot; it is one of them if `exact`, and `u64::MAX` if there is none.
-/// 4. Whatever is in `due` fires before whatever is in a slot.
+/// 3. `bound` is not later than any deadline in a slot, and is one of them if `exact`.
+/// 4. A timer in a slot fires after those in `due`, unless its deadline is earlier; `bound` tells whether there may be one.
 pub struct Wheel<T> {
     nodes: Slab<Node<T>>,
     heads: Heads,
@@ -89,7 +89,7 @@ impl<T> Wheel<T> {
             tick: now >> place::TICK_BITS,
             now,
             bound: u64::MAX,
-            exact: true,
+            exact: false,
             sequence: 0,
         }
     }
@@ -112,9 +112,6 @@ impl<T> Wheel<T> {
     #[inline]
     pub fn insert(&mut self, deadline: u64, value: T) -> Key {
         let sequence = self.next_sequence();
-        if self.due.is_passed_by(deadline) {
-            return self.insert_due(deadline, sequence, value);
-        }
         let place = self.place_of(deadline);
         let next = self.heads.get(place);
         let prev = HEAD | place.index() as u32;
@@ -128,11 +125,11 @@ impl<T> Wheel<T> {
     #[inline]
     pub fn remove(&mut self, key: Key) -> Option<T> {
         let Node { deadline, prev, next, value, .. } = self.nodes.remove(key)?;
-        if prev != DETACHED {
+        let linked = prev != DETACHED;
+        if linked {
             self.unlink(prev, next);
-            self.left_slots(deadline);
         }
-        self.give_back_memory();
+        self.removed(linked.then_some(deadline));
         Some(value)
     }
 
@@ -153,14 +150,9 @@ impl<T> Wheel<T> {
         }
         if linked {
             self.unlink(prev, next);
-            self.left_slots(before);
+            self.exact &= before != self.bound;
         }
-        if self.due.is_passed_by(deadline) {
-            self.nodes.get_mut(key).expect("found above").prev = DETACHED;
-            self.due.insert(Due::new(deadline, sequence, key));
-        } else {
-            self.link(key.index() as u32, deadline);
-        }
+        self.link(key.index() as u32, deadline);
         true
     }
 
@@ -189,13 +181,11 @@ impl<T> Wheel<T> {
         if self.is_empty() {
             return None;
         }
-        if let Some(due) = self.peek_due() {
-            return Some(due.deadline);
-        }
-        if !self.exact {
+        let due = self.peek_due().map_or(u64::MAX, |due| due.deadline);
+        if self.bound < due && !self.exact {
             self.settle();
         }
-        Some(self.bound)
+        Some(self.bound.min(due))
     }
 
     /// Takes the earliest timer out if its deadline is not later than `now`.
@@ -234,8 +224,8 @@ impl<T> Wheel<T> {
         let mut nodes: Vec<_> = keys.iter().filter_map(|&key| self.nodes.remove(key)).collect();
         self.heads = Heads::new();
         self.due.clear();
-        (self.bound, self.exact) = (u64::MAX, true);
-        self.give_back_memory();
+        self.exact = false;
+        self.removed(None);
         nodes.sort_unstable_by_key(|node| (node.deadline, node.sequence));
         nodes.into_iter().map(|node| node.value).collect()
     }
@@ -250,15 +240,6 @@ impl<T> Wheel<T> {
     #[inline]
     fn place_of(&self, deadline: u64) -> Place {
         Place::of(tick_of(deadline).max(self.tick), self.tick)
-    }
-
-    /// A timer so late that it fires before some that wait to be taken out.
-    #[cold]
-    fn insert_due(&mut self, deadline: u64, sequence: u64, value: T) -> Key {
-        let node = Node { deadline, sequence, prev: DETACHED, next: Heads::NONE, value };
-        let key = self.nodes.insert(node);
-        self.due.insert(Due::new(deadline, sequence, key));
-        key
     }
 
     fn node_mut(&mut self, index: u32) -> &mut Node<T> {
@@ -299,20 +280,17 @@ impl<T> Wheel<T> {
         }
     }
 
-    /// A timer with this deadline is no longer in a slot.
+    /// A timer was taken out that was in a slot and had this deadline, or was not and had `None`.
     #[inline]
-    fn left_slots(&mut self, deadline: u64) {
-        if self.heads.is_empty() {
-            (self.bound, self.exact) = (u64::MAX, true);
-        } else if deadline == self.bound {
+    fn removed(&mut self, deadline: Option<u64>) {
+        if deadline == Some(self.bound) {
             self.exact = false;
         }
-    }
-
-    #[inline]
-    fn give_back_memory(&mut self) {
-        if self.nodes.is_empty() && self.nodes.positions() > KEEP {
-            self.nodes.shrink_if_empty();
+        if self.nodes.is_empty() {
+            self.bound = u64::MAX;
+            if self.nodes.positions() > KEEP {
+                self.nodes.shrink_if_empty();
+            }
         }
     }
 
@@ -328,39 +306,44 @@ impl<T> Wheel<T> {
     }
 
     fn pop_slow(&mut self) -> Option<(Key, u64, T)> {
-        let due = match self.peek_due() {
-            Some(due) => due,
-            None => {
-                self.collect();
-                self.peek_due()?
+        loop {
+            let due = self.peek_due();
+            if let Some(due) = due.filter(|due| due.deadline <= self.bound) {
+                return Some(self.fire(due));
             }
-        };
-        self.due.pop();
-        let node = self.nodes.remove(due.key()).expect("peeked");
-        self.give_back_memory();
-        Some((due.key(), due.deadline, node.value))
+            if self.now < self.bound || !self.sweep_first() && due.is_none() {
+                return None;
+            }
+        }
     }
 
-    /// Fills the empty due list from the first slot that has something due, and comes to the present if none has.
-    fn collect(&mut self) {
+    /// Takes out the next due timer, which was peeked.
+    fn fire(&mut self, due: Due) -> (Key, u64, T) {
+        self.due.pop();
+        let node = self.nodes.remove(due.key()).expect("peeked");
+        self.removed(None);
+        (due.key(), due.deadline, node.value)
+    }
+
+    /// Sweeps the earliest place that time has reached; false if there is none, and then `bound` is later than the present.
+    fn sweep_first(&mut self) -> bool {
         let present = tick_of(self.now);
-        while self.due.is_empty() && self.bound <= self.now {
-            let Some(place) = self.heads.first() else {
-                self.tick = present;
-                return;
-            };
-            let (first, end) = place.ticks(self.tick);
-            if first > present {
-                // Invariant 2: nothing lies between, so every node keeps its place.
-                self.tick = present;
-                (self.bound, self.exact) = (nanos_of(first), false);
-                return;
-            }
-            // What lies in the other places begins at `end` or later.
-            self.tick = if present < end { present } else { first };
-            (self.bound, self.exact) = (nanos_of(end), false);
-            self.sweep(place, end);
+        let Some(place) = self.heads.first() else {
+            (self.tick, self.bound) = (present, u64::MAX);
+            return false;
+        };
+        let (first, end) = place.ticks(self.tick);
+        if first > present {
+            // Invariant 2: nothing lies between, so every node keeps its place.
+            self.tick = present;
+            (self.bound, self.exact) = (nanos_of(first), false);
+            return false;
         }
+        // What lies in the other places begins at `end` or later.
+        self.tick = if present < end { present } else { first };
+        (self.bound, self.exact) = (nanos_of(end), false);
+        self.sweep(place, end);
+        true
     }
 
     /// Empties a place that ends before tick `end`: what is due goes to the due list, the rest where it belongs now.
@@ -382,9 +365,6 @@ impl<T> Wheel<T> {
                 self.link(index, deadline);
             }
             index = next;
-        }
-        if self.heads.is_empty() {
-            (self.bound, self.exact) = (u64::MAX, true);
         }
         self.due.sort();
     }
@@ -410,6 +390,7 @@ impl<T> Wheel<T> {
                 }
             }
         }
+        self.bound = u64::MAX;
     }
 
     /// Looks for the earliest deadline at the first place, and moves away what was rescheduled to later.

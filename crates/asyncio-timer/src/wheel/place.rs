@@ -77,8 +77,6 @@ impl Place {
 
 /// The heads of all lists of a wheel, and one bit for each that is not empty.
 pub(super) struct Heads {
-    /// Which levels have a slot in use.
-    levels: u8,
     /// Which slots of each level are in use.
     slots: [u64; LEVELS],
     heads: [u32; Place::COUNT],
@@ -89,11 +87,7 @@ impl Heads {
     pub(super) const NONE: u32 = u32::MAX;
 
     pub(super) const fn new() -> Self {
-        Heads { levels: 0, slots: [0; LEVELS], heads: [Self::NONE; Place::COUNT] }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.levels == 0
+        Heads { slots: [0; LEVELS], heads: [Self::NONE; Place::COUNT] }
     }
 
     /// The first node at a place, [`NONE`](Self::NONE) if it is empty.
@@ -108,21 +102,14 @@ impl Heads {
         self.heads[place.index()] = node;
         if node == Self::NONE {
             self.slots[level] &= !bit;
-            if self.slots[level] == 0 {
-                self.levels &= !(1 << level);
-            }
         } else {
             self.slots[level] |= bit;
-            self.levels |= 1 << level;
         }
     }
 
     /// The earliest place that is not empty.
     pub(super) fn first(&self) -> Option<Place> {
-        if self.levels == 0 {
-            return None;
-        }
-        let level = self.levels.trailing_zeros() as usize;
+        let level = self.slots.iter().position(|&slots| slots != 0)?;
         let slot = self.slots[level].trailing_zeros() as usize;
         Some(Place::from_index(level * SLOTS + slot))
     }
@@ -191,7 +178,7 @@ mod tests {
             assert_eq!(heads.first(), Some(Place::from_index(index)));
             heads.set(Place::from_index(index), Heads::NONE);
         }
-        assert!(heads.is_empty());
+        assert_eq!(heads.first(), None);
     }
 
     #[test]
