@@ -1,0 +1,144 @@
+//! Sockets on the loop: real connections, cancelled waits.
+
+use asyncio::net::{TcpListener, TcpStream};
+use asyncio::{create_task, run};
+use std::io;
+use std::net::SocketAddr;
+
+async fn listener() -> io::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
+/// Sends back what comes until the client has said all.
+async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return Ok(()),
+            read => stream.write_all(&buffer[..read]).await?,
+        }
+    }
+}
+
+async fn echo_server(listener: TcpListener) -> io::Result<()> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        create_task(echo(stream)).detach();
+    }
+}
+
+#[test]
+fn three_hundred_clients_get_back_what_they_sent() -> io::Result<()> {
+    run(async {
+        let (listener, address) = listener().await?;
+        let server = create_task(echo_server(listener));
+        let clients: Vec<_> = (0..300_usize)
+            .map(|number| {
+                create_task(async move {
+                    let mut stream = TcpStream::connect(address).await?;
+                    for round in 0..5_usize {
+                        let sent = vec![(number + round) as u8; 1 + 97 * round];
+                        stream.write_all(&sent).await?;
+                        let mut got = vec![0; sent.len()];
+                        stream.read_exact(&mut got).await?;
+                        assert_eq!(got, sent, "client {number}, round {round}");
+                    }
+                    io::Result::Ok(())
+                })
+            })
+            .collect();
+        for client in clients {
+            client.await??;
+        }
+        server.cancel();
+        assert!(server.await.unwrap_err().is_cancelled());
+        Ok(())
+    })
+}
+
+#[test]
+fn both_halves_work_at_once_and_meet_again() -> io::Result<()> {
+    const TOTAL: usize = 1 << 20;
+    run(async {
+        let (listener, address) = listener().await?;
+        let server = create_task(echo_server(listener));
+        let (mut reader, mut writer) = TcpStream::connect(address).await?.into_split();
+        let sender = create_task(async move {
+            let data: Vec<u8> = (0..TOTAL).map(|i| (i % 251) as u8).collect();
+            writer.write_all(&data).await.map(|()| writer)
+        });
+        let mut got = vec![0; TOTAL];
+        reader.read_exact(&mut got).await?;
+        assert!(got.iter().enumerate().all(|(i, byte)| *byte == (i % 251) as u8));
+        let writer = sender.await??;
+        let mut whole = reader.reunite(writer).expect("the halves of one stream");
+        whole.shutdown(std::net::Shutdown::Write)?;
+        assert_eq!(whole.read(&mut [0; 1]).await?, 0, "the server answers the end with its own");
+        server.cancel();
+        Ok(())
+    })
+}
+
+#[test]
+fn a_cancelled_read_loses_nothing() -> io::Result<()> {
+    run(async {
+        let (listener, address) = listener().await?;
+        let mut client = TcpStream::connect(address).await?;
+        let (server, _) = listener.accept().await?;
+        let (mut reader, _writer) = server.into_split();
+        let waiting = create_task(async move {
+            let _ = reader.read(&mut [0; 8]).await;
+            unreachable!("nothing was sent");
+        });
+        asyncio::yield_now().await;
+        asyncio::yield_now().await;
+        waiting.cancel();
+        let outcome: Result<(), _> = waiting.await;
+        assert!(outcome.unwrap_err().is_cancelled());
+        // The half is gone with the task, so the other end hears of it.
+        client.write_all(b"x").await?;
+        Ok(())
+    })
+}
+
+#[test]
+fn a_refused_connection_names_every_address() {
+    run(async {
+        let (listener, gone) = listener().await.unwrap();
+        drop(listener);
+        let error = TcpStream::connect(gone).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+
+        let (listener, there) = self::listener().await.unwrap();
+        let accepted = create_task(async move { listener.accept().await.map(|(_, peer)| peer) });
+        let stream = TcpStream::connect(&[gone, there][..]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), there);
+        assert_eq!(accepted.await.unwrap().unwrap(), stream.local_addr().unwrap());
+    });
+}
+
+#[test]
+fn a_host_name_says_what_is_missing() {
+    let error = run(TcpStream::connect("localhost:1")).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+    assert!(error.to_string().contains("localhost"), "{error}");
+}
+
+#[test]
+fn two_tasks_share_a_listener() -> io::Result<()> {
+    run(async {
+        let (listener, address) = listener().await?;
+        let listener = std::sync::Arc::new(listener);
+        let accepters = [(); 2].map(|()| {
+            let listener = listener.clone();
+            create_task(async move { listener.accept().await.map(|(stream, _)| stream) })
+        });
+        let _clients = [TcpStream::connect(address).await?, TcpStream::connect(address).await?];
+        for accepter in accepters {
+            accepter.await??;
+        }
+        Ok(())
+    })
+}
