@@ -21,8 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// A value of a variable.
 pub type Value = Arc<dyn Any + Send + Sync>;
 
-/// An immutable map from variable numbers to values.
-type Map = Arc<BTreeMap<u64, Value>>;
+/// An immutable map from variable numbers to values; `None` for the empty one.
+type Map = Option<Arc<BTreeMap<u64, Value>>>;
 
 #[derive(Default)]
 struct Cell {
@@ -50,14 +50,14 @@ impl Context {
 
     /// The value of a variable here.
     pub fn get(&self, variable: u64) -> Option<Value> {
-        self.0.lock().get(&variable).cloned()
+        self.0.lock().as_ref()?.get(&variable).cloned()
     }
 
     /// Sets or, with `None`, removes a variable; returns what it was.
     pub fn set(&self, variable: u64, value: Option<Value>) -> Option<Value> {
         let mut map = self.0.lock();
         let mut next = Map::clone(&map);
-        let inner = Arc::make_mut(&mut next);
+        let inner = Arc::make_mut(next.get_or_insert_default());
         let before = match value {
             Some(value) => inner.insert(variable, value),
             None => inner.remove(&variable),
@@ -77,7 +77,7 @@ impl Context {
 
     /// How many variables are set.
     pub fn len(&self) -> usize {
-        self.0.lock().len()
+        self.0.lock().as_ref().map_or(0, |map| map.len())
     }
 
     /// Whether no variable is set.
@@ -130,7 +130,10 @@ impl Drop for Leave {
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.map.try_lock() {
-            Ok(map) => write!(f, "<Context with {} variables>", map.len()),
+            Ok(map) => {
+                let len = map.as_ref().map_or(0, |map| map.len());
+                write!(f, "<Context with {len} variables>")
+            }
             Err(_) => f.write_str("<Context locked>"),
         }
     }
@@ -184,11 +187,13 @@ impl ContextSlot {
         }
     }
 
-    /// A slot that starts with a copy of this one's values.
+    /// A slot that starts with a copy of this one's values. A copy of nothing is empty and costs nothing.
     pub fn copy(&self) -> ContextSlot {
-        match self.get() {
+        // SAFETY: as in `get`: the slot's own count keeps the cell alive while the slot is borrowed.
+        let cell = unsafe { self.0.load(Ordering::Acquire).as_ref() };
+        match cell.and_then(|cell| cell.lock().clone()) {
             None => ContextSlot::new(),
-            Some(context) => ContextSlot::with(context.copy()),
+            map => ContextSlot::with(Context(Arc::new(Cell { map: Mutex::new(map) }))),
         }
     }
 }
