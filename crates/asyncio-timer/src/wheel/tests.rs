@@ -18,6 +18,12 @@ fn fired<T>(wheel: &mut Wheel<T>, now: u64) -> Vec<T> {
 }
 
 #[test]
+fn a_waker_in_the_wheel_takes_48_bytes_with_its_generation() {
+    assert_eq!(size_of::<Node<Option<std::task::Waker>>>(), 40);
+    assert!(size_of::<Wheel<()>>() <= 2304, "{}", size_of::<Wheel<()>>());
+}
+
+#[test]
 fn equal_deadlines_fire_in_the_order_of_insertion_whatever_levels_they_came_down() {
     let mut wheel = Wheel::new(0);
     let deadline = 70 * 64 * TICK + 5;
