@@ -15,7 +15,7 @@ use std::fmt;
 use std::ptr;
 // The slot is filled once and read afterwards, and the tiny lock guards one pointer: no protocol for loom to explore, and
 // thread-locals of loom types cannot outlive a model.
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A value of a variable.
@@ -27,9 +27,22 @@ type Map = Option<Arc<BTreeMap<u64, Value>>>;
 #[derive(Default)]
 struct Cell {
     map: Mutex<Map>,
+    /// Whether anything was ever set: most contexts stay empty, and a copy of an empty one is made at every spawn.
+    touched: AtomicBool,
 }
 
 impl Cell {
+    /// A cell that starts with these values.
+    fn with(map: Map) -> Self {
+        Cell { touched: AtomicBool::new(map.is_some()), map: Mutex::new(map) }
+    }
+
+    /// The values now.
+    fn snapshot(&self) -> Map {
+        // Code of one context sees its own sets; another thread's set is seen as early as its other effects are (Release in `set`).
+        if self.touched.load(Ordering::Acquire) { self.lock().clone() } else { None }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Map> {
         // Values are cloned and dropped outside the lock, so nothing that runs under it can panic half-way.
         self.map.lock().unwrap_or_else(|poison| poison.into_inner())
@@ -63,6 +76,7 @@ impl Context {
             None => inner.remove(&variable),
         };
         let old = std::mem::replace(&mut *map, next);
+        self.0.touched.store(true, Ordering::Release);
         drop(map);
         // The old map may hold the last reference to values whose destructors are user code.
         drop(old);
@@ -71,8 +85,7 @@ impl Context {
 
     /// Another context with the same values; what is set in one is not seen in the other.
     pub fn copy(&self) -> Context {
-        let map = Map::clone(&self.0.lock());
-        Context(Arc::new(Cell { map: Mutex::new(map) }))
+        Context(Arc::new(Cell::with(self.0.snapshot())))
     }
 
     /// How many variables are set.
@@ -191,9 +204,9 @@ impl ContextSlot {
     pub fn copy(&self) -> ContextSlot {
         // SAFETY: as in `get`: the slot's own count keeps the cell alive while the slot is borrowed.
         let cell = unsafe { self.0.load(Ordering::Acquire).as_ref() };
-        match cell.and_then(|cell| cell.lock().clone()) {
+        match cell.and_then(Cell::snapshot) {
             None => ContextSlot::new(),
-            map => ContextSlot::with(Context(Arc::new(Cell { map: Mutex::new(map) }))),
+            map => ContextSlot::with(Context(Arc::new(Cell::with(map)))),
         }
     }
 }

@@ -110,6 +110,21 @@ pub fn try_get_running_loop() -> Result<EventLoop, NoRunningLoop> {
     RUNNING.try_with(|running| running.borrow().clone()).ok().flatten().ok_or(NoRunningLoop)
 }
 
+/// Lends the running loop to `f`, or gives `f` back: where none runs, and on a loop that is being closed, where `f` may end in a destructor of
+/// the program's.
+pub(crate) fn with_running_loop<F, R>(f: F) -> Result<R, F>
+where
+    F: FnOnce(&EventLoop) -> R,
+{
+    let mut f = Some(f);
+    let lent = RUNNING.try_with(|running| {
+        let running = running.borrow();
+        let open = running.as_ref().filter(|event_loop| !event_loop.is_closed())?;
+        f.take().map(|f| f(open))
+    });
+    lent.ok().flatten().ok_or_else(|| f.expect("taken only if lent"))
+}
+
 /// The loop that runs on this thread, else the one [set](set_event_loop) for it.
 ///
 /// # Errors
@@ -301,26 +316,39 @@ impl EventLoop {
         F: std::future::Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn(future, Options { name: None, context: copied_context() })
+        self.create_task_at(future, Location::caller())
     }
 
     #[track_caller]
-    pub(crate) fn spawn<F>(&self, future: F, options: Options) -> Task<F::Output>
+    pub(crate) fn create_task_at<F>(
+        &self,
+        future: F,
+        location: &'static Location<'static>,
+    ) -> Task<F::Output>
     where
         F: std::future::Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let task = self.0.scheduler.spawn(future, options, Location::caller());
-        self.assert_open(&task.handle());
-        task
+        self.spawn(future, Options { name: None, context: copied_context() }, location)
     }
 
-    /// A task made while the loop is being closed has ended already, as a destructor may not panic; on a closed loop that is misuse.
     #[track_caller]
-    fn assert_open(&self, task: &TaskHandle) {
+    pub(crate) fn spawn<F>(
+        &self,
+        future: F,
+        options: Options,
+        location: &'static Location<'static>,
+    ) -> Task<F::Output>
+    where
+        F: std::future::Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let task = self.0.scheduler.spawn(future, options, location);
+        // A task made while the loop is being closed has ended already, as a destructor may not panic; on a closed loop that is misuse.
         if task.done() && self.is_closed() && !self.runs_here() {
             panic!("{LoopClosed}");
         }
+        task
     }
 
     /// Makes a task of a future that stays on this thread.

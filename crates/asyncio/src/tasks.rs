@@ -3,10 +3,11 @@
 pub use asyncio_task::{Task, TaskHandle, TaskId};
 
 use crate::contextvars::Context;
-use crate::events::{EventLoop, copied_context, get_running_loop};
+use crate::events::{EventLoop, copied_context, get_running_loop, with_running_loop};
 use asyncio_base::context::ContextSlot;
 use asyncio_task::Options;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll};
@@ -38,7 +39,10 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    get_running_loop().create_task(future)
+    let location = Location::caller();
+    let make = move |event_loop: &EventLoop| event_loop.create_task_at(future, location);
+    // The common case does without a handle of its own.
+    with_running_loop(make).unwrap_or_else(|make| make(&get_running_loop()))
 }
 
 /// Makes a task of a future that stays on this thread.
@@ -127,7 +131,7 @@ impl TaskBuilder {
         F::Output: Send + 'static,
     {
         let (event_loop, options) = self.into_options();
-        event_loop.spawn(future, options)
+        event_loop.spawn(future, options, Location::caller())
     }
 
     /// Makes a task that stays on this thread.
