@@ -107,13 +107,11 @@ impl Timers {
         if self.wheels[worker].next() <= now {
             fired += self.wheels[worker].advance(now);
         }
-        let (before, after) = self.wheels.split_at(worker);
-        for wheel in after[1..].iter().chain(before) {
-            if wheel.next() <= now {
-                fired += wheel.try_advance(now);
-            }
-        }
-        fired
+        let others = |wheels: &[Arc<WorkerWheel>]| -> usize {
+            wheels.iter().filter(|w| w.next() <= now).map(|w| w.try_advance(now)).sum()
+        };
+        fired += others(&self.wheels[worker + 1..]);
+        fired + others(&self.wheels[..worker])
     }
 
     /// Until when the calling thread may sleep in the poller; `None` for as long as it likes.
