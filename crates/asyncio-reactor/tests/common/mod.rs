@@ -109,9 +109,13 @@ pub fn block_on_with<T>(reactor: &Arc<Reactor>, future: impl Future<Output = T>)
 }
 
 /// Runs two futures side by side as two tasks.
-pub fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
+pub fn both<A, B>(
+    reactor: &Arc<Reactor>,
+    a: impl Future<Output = A>,
+    b: impl Future<Output = B>,
+) -> (A, B) {
     let (mut left, mut right) = (None, None);
-    let mut executor = Executor::default();
+    let mut executor = Executor::new(reactor);
     executor.spawn(async { left = Some(a.await) });
     executor.spawn(async { right = Some(b.await) });
     executor.run();
