@@ -7,6 +7,7 @@
 //! Run the models with `RUSTFLAGS="--cfg asyncio_loom" cargo test -p asyncio-loom-tests --release`.
 #![cfg(asyncio_loom)]
 
+use loom::sync::atomic::AtomicUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -39,4 +40,18 @@ pub fn model(name: &str, preemptions: Option<usize>, f: impl Fn() + Send + Sync 
     let bound = preemptions.map_or("unbounded".to_owned(), |n| format!("bound {n}"));
     println!("model {name}: exhausted, {bound}, {schedules} schedules, {:?}", start.elapsed());
     assert!(schedules > 1, "model {name}: a single schedule models nothing");
+}
+
+loom::lazy_static! {
+    static ref RACE: AtomicUsize = AtomicUsize::new(0);
+}
+
+/// A point whose order against all other such points of the model is tried.
+///
+/// loom looks for another order of two accesses only where one follows the other *directly* among those to the same object. So a
+/// plain load is not tried after a write if the writer's thread loads first, as every exchange loop does. This makes up for it:
+/// a relaxed read-modify-write of one word, to stand before a load that decides something and after a write that decides it. It
+/// orders no memory.
+pub fn race() {
+    RACE.fetch_add(1, Ordering::Relaxed);
 }
