@@ -79,7 +79,11 @@ fn quick_rwlock_downgrade() {
         let thread = spawn(move || *block_on(lock.read()));
         *guard = 1;
         let guard = guard.downgrade();
-        assert_eq!(thread.join().unwrap(), 1, "a reader sees what was written before the downgrade");
+        assert_eq!(
+            thread.join().unwrap(),
+            1,
+            "a reader sees what was written before the downgrade"
+        );
         assert!(lock.try_write().is_none());
         drop(guard);
         assert!(lock.try_write().is_some());

@@ -267,7 +267,7 @@ impl Future for EventWait<'_> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.key == Key::NONE {
+        if self.key.is_none() {
             if !record::spend() {
                 let_others_run(cx);
                 return Poll::Pending;
@@ -283,7 +283,7 @@ impl Future for EventWait<'_> {
 impl EventWait<'_> {
     #[cold]
     fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let done = if self.key == Key::NONE {
+        let done = if self.key.is_none() {
             let key = self.event.join(cx);
             self.key = key.unwrap_or(Key::NONE);
             key.is_none()
@@ -302,7 +302,7 @@ impl EventWait<'_> {
 impl Drop for EventWait<'_> {
     #[inline]
     fn drop(&mut self) {
-        if self.key != Key::NONE {
+        if !self.key.is_none() {
             self.event.leave(self.key);
         }
     }

@@ -161,7 +161,7 @@ impl<P: Permitted> Acquiring<P> {
 
     /// Whether it stands in the list, or has been chosen from it.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.key != Key::NONE
+        !self.key.is_none()
     }
 
     /// Asks for the permits.
@@ -172,7 +172,7 @@ impl<P: Permitted> Acquiring<P> {
     #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Grant<P>> {
         let permits = self.from.as_ref().expect("polled again after it was ready").permits();
-        if self.key == Key::NONE {
+        if self.key.is_none() {
             if !record::spend() {
                 let_others_run(cx);
                 return Poll::Pending;
@@ -187,7 +187,7 @@ impl<P: Permitted> Acquiring<P> {
     #[cold]
     fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<Grant<P>> {
         let permits = self.from.as_ref().expect("asked by `poll`").permits();
-        let taken = if self.key == Key::NONE {
+        let taken = if self.key.is_none() {
             let key = permits.join(self.n, cx.waker().clone());
             self.key = key.unwrap_or(Key::NONE);
             key.is_none()
@@ -215,7 +215,7 @@ impl<P: Permitted> Acquiring<P> {
 impl<P: Permitted> Drop for Acquiring<P> {
     #[inline]
     fn drop(&mut self) {
-        if self.key != Key::NONE {
+        if !self.key.is_none() {
             self.leave();
         }
     }

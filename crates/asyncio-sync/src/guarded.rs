@@ -1,4 +1,4 @@
-//! Data behind permits: the only unsafe code of this crate.
+//! Data behind permits.
 //!
 //! [`Guarded`] lends its value to whoever holds a grant: shared for any grant of a reader, exclusive for a grant of *all* the
 //! permits there are. That the two never meet is the protocol of [`permits`](crate::permits): permits are taken out of the

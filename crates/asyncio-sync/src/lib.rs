@@ -4,7 +4,9 @@
 //!
 //! | here | Python |
 //! |---|---|
-//! | [`Lock`], [`Event`], [`Semaphore`], [`BoundedSemaphore`] | the same names |
+//! | [`Lock`], [`Event`], [`Condition`], [`Semaphore`], [`BoundedSemaphore`], [`Barrier`] | the same names |
+//! | [`Queue`], [`LifoQueue`], [`PriorityQueue`] | the same names |
+//! | [`RwLock`], [`oneshot`], [`broadcast`], [`watch`] | what Rust programs expect besides |
 //!
 //! # What holds for all of them
 //!
@@ -23,24 +25,40 @@
 //!
 //! # Unsafe
 //!
-//! One file, `guarded.rs`: the data behind a lock. Three borrows and one `Sync`, each with its reason.
+//! Two places. `guarded.rs`, the data behind a lock: three borrows and one `Sync`. `oneshot`, the value on its way from sender
+//! to receiver: one write, two takes and one `Sync`. Each says why it holds; everything else is safe code.
 #![deny(unsafe_code)]
 
+mod barrier;
 mod blocking;
+pub mod broadcast;
+mod condition;
 pub mod errors;
 mod event;
 mod grant;
 mod guarded;
 mod lock;
+pub mod oneshot;
 mod permits;
+pub mod queue;
 mod rwlock;
 mod semaphore;
 mod waiters;
 mod wake;
+pub mod watch;
 
-pub use errors::{LockNotAcquired, OverReleaseError};
+pub use barrier::{Barrier, BarrierStatistics, BarrierWait};
+pub use condition::{
+    Condition, ConditionAcquire, ConditionGuard, ConditionStatistics, ConditionWait,
+    ConditionWaitFor,
+};
+pub use errors::{
+    BrokenBarrierError, GetNowaitError, LockNotAcquired, OverReleaseError, PutNowaitError,
+    QueueEmpty, QueueFull, QueueShutDown, TaskDoneError,
+};
 pub use event::{Event, EventStatistics, EventWait};
 pub use lock::{Lock, LockAcquire, LockAcquireOwned, LockGuard, LockStatistics, OwnedLockGuard};
+pub use queue::{LifoQueue, PriorityQueue, Queue, QueueStatistics};
 pub use rwlock::{
     OwnedReadGuard, OwnedWriteGuard, Read, ReadGuard, ReadOwned, RwLock, RwLockStatistics, Write,
     WriteGuard, WriteOwned,

@@ -76,7 +76,13 @@ impl<T: Copy, const LINES: usize> Waiters<T, LINES> {
     /// Whether nobody waits in a line.
     #[inline]
     pub(crate) fn is_empty(&self, line: usize) -> bool {
-        self.lines[line].head == Key::NONE
+        self.lines[line].len == 0
+    }
+
+    /// Whether nobody is here at all, in no line and not chosen either.
+    #[inline]
+    pub(crate) fn nobody(&self) -> bool {
+        self.nodes.is_empty()
     }
 
     /// Adds a waiter at the end of a line.

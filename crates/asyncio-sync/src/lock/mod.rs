@@ -80,7 +80,13 @@ impl<T> Lock<T> {
     #[track_caller]
     #[inline]
     pub fn acquire(&self) -> LockAcquire<'_, T> {
-        LockAcquire(Acquiring::new(self, ONE, Location::caller()))
+        self.acquire_at(Location::caller())
+    }
+
+    /// As [`acquire`](Self::acquire), on behalf of another place.
+    #[inline]
+    pub(crate) fn acquire_at(&self, place: &'static Location<'static>) -> LockAcquire<'_, T> {
+        LockAcquire(Acquiring::new(self, ONE, place))
     }
 
     /// As [`acquire`](Self::acquire), with a guard that keeps the lock alive by itself, to be moved into tasks.
@@ -172,21 +178,12 @@ impl<T> From<T> for Lock<T> {
 
 impl<T> fmt::Debug for Lock<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_state(f, "Lock", &self.permits)
-    }
-}
-
-/// `<Name [locked, waiters:2]>`, without ever waiting for the list's lock.
-pub(crate) fn write_state(
-    f: &mut fmt::Formatter<'_>,
-    name: &str,
-    permits: &Permits,
-) -> fmt::Result {
-    let state = if permits.locked() { "locked" } else { "unlocked" };
-    match permits.waiting_now() {
-        Some(0) => write!(f, "<{name} [{state}]>"),
-        Some(n) => write!(f, "<{name} [{state}, waiters:{n}]>"),
-        None => write!(f, "<{name} [{state}, waiters:?]>"),
+        let state = if self.locked() { "locked" } else { "unlocked" };
+        match self.permits.waiting_now() {
+            Some(0) => write!(f, "<Lock [{state}]>"),
+            Some(n) => write!(f, "<Lock [{state}, waiters:{n}]>"),
+            None => write!(f, "<Lock [{state}, waiters:?]>"),
+        }
     }
 }
 

@@ -1,0 +1,44 @@
+//! First in, first out.
+
+use super::store::{Panic, sealed::Store};
+use std::collections::VecDeque;
+
+/// Items come out in the order in which they went in.
+#[derive(Debug)]
+pub struct Fifo<T>(VecDeque<T>);
+
+impl<T> Fifo<T> {
+    pub(super) const fn new() -> Self {
+        Fifo(VecDeque::new())
+    }
+}
+
+impl<T> Store for Fifo<T> {
+    type Item = T;
+    const NAME: &'static str = "Queue";
+
+    fn empty() -> Self {
+        Fifo::new()
+    }
+
+    #[inline]
+    fn push(&mut self, item: T) -> Result<(), Panic> {
+        self.0.push_back(item);
+        Ok(())
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<T> {
+        self.0.pop_front()
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline]
+    fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+}
