@@ -8,6 +8,7 @@
 //! | [`timers`] | the timers of one loop: a wheel of wakers per worker, and the sleep in the poller |
 //! | `alarm` | the protocol between an inserter and the sleeper: publish, fence, look |
 //! | [`worker`] | one worker's wheel behind its lock |
+//! | [`lane`] | the timers of callbacks |
 //! | [`context`] | whose wheel this thread's timers go to |
 //! | [`sleep`](mod@sleep), [`interval`](mod@interval) | the futures |
 //!
@@ -18,6 +19,7 @@ mod alarm;
 pub mod clock;
 pub mod context;
 pub mod interval;
+pub mod lane;
 pub mod sleep;
 pub mod timers;
 pub mod wheel;
@@ -25,6 +27,7 @@ pub mod worker;
 
 pub use clock::{Clock, secs};
 pub use interval::{Interval, MissedTicks, interval, interval_at};
+pub use lane::LaneTimers;
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timers::Timers;
 pub use wheel::{Key, Wheel};

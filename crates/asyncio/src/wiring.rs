@@ -6,11 +6,10 @@
 //! A callback timer made on another thread notifies the reactor after it is in the wheel; the reactor keeps a notification that comes
 //! before the wait, so the sleeper has either seen the timer or is woken.
 
-use asyncio_base::sync::Mutex;
 use asyncio_reactor::{Reactor, Stats};
 use asyncio_scheduler::{Driver, Handle, Loop, Reporter, Wait, worker};
 use asyncio_task::JoinError;
-use asyncio_timer::{Clock, Key, Timers, Wheel};
+use asyncio_timer::{Clock, Key, LaneTimers, Timers};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,14 +35,11 @@ pub(crate) fn outer_loop() -> bool {
     worker::is_worker()
 }
 
-/// The timers of callbacks; `None` once the loop is closed.
-type LaneTimers = Option<Wheel<Handle>>;
-
 /// The driver of a loop on the real system.
 pub(crate) struct Wiring {
     timers: Arc<Timers>,
     reactor: Arc<Reactor>,
-    lane_timers: Mutex<LaneTimers>,
+    lane_timers: LaneTimers<Handle>,
     scheduler: OnceLock<Weak<Loop>>,
     reporter: Arc<dyn Reporter>,
 }
@@ -56,14 +52,8 @@ impl Wiring {
             Box::new(move || reactor.notify())
         };
         let timers = Timers::new(1, Box::new(SystemClock), unpark);
-        let wheel = Wheel::new(timers.nanos(timers.now()));
-        Ok(Arc::new(Wiring {
-            timers,
-            reactor,
-            lane_timers: Mutex::new(Some(wheel)),
-            scheduler: OnceLock::new(),
-            reporter,
-        }))
+        let lane_timers = LaneTimers::new(timers.now_nanos());
+        Ok(Arc::new(Wiring { timers, reactor, lane_timers, scheduler: OnceLock::new(), reporter }))
     }
 
     /// Names the loop whose lane the timers feed; once, right after it is made.
@@ -100,7 +90,7 @@ impl Wiring {
     /// Arms a callback; `None` if the loop is closed.
     pub(crate) fn add_timer(&self, when: Instant, handle: Handle) -> Option<Key> {
         let deadline = self.timers.nanos(when);
-        let key = self.lane_timers.lock().as_mut().map(|wheel| wheel.insert(deadline, handle))?;
+        let key = self.lane_timers.insert(deadline, handle).ok()?;
         if !self.scheduler().is_some_and(|scheduler| scheduler.is_worker()) {
             self.reactor.notify();
         }
@@ -109,37 +99,26 @@ impl Wiring {
 
     /// Disarms a callback, if it has not fired.
     pub(crate) fn remove_timer(&self, key: Key) -> Option<Handle> {
-        self.lane_timers.lock().as_mut()?.remove(key)
-    }
-
-    fn next_lane_deadline(&self) -> Option<u64> {
-        self.lane_timers.lock().as_mut()?.next_deadline()
-    }
-
-    /// Takes one callback out that is due by `until`.
-    fn pop_lane_timer(&self, until: u64) -> Option<Handle> {
-        let popped = self.lane_timers.lock().as_mut()?.pop(until);
-        popped.map(|(_, _, handle)| handle)
+        self.lane_timers.remove(key)
     }
 
     // ----- turning
 
     /// Fires what is due, in one order of deadlines over both kinds.
     fn fire_timers(&self) {
-        let (sleeps, callbacks) = (self.timers.next(), self.next_lane_deadline());
-        if sleeps.is_none() && callbacks.is_none() {
+        if self.timers.next().is_none() && self.lane_timers.earliest().is_none() {
             return; // No timer at all: the clock is not even read.
         }
-        let now = self.timers.nanos(self.timers.now());
+        let now = self.timers.now_nanos();
         // Sleeps up to the next callback, then that callback, and so on.
-        while let Some(callback) = self.next_lane_deadline().filter(|&deadline| deadline <= now) {
+        while let Some(callback) = self.lane_timers.earliest().filter(|&deadline| deadline <= now) {
             self.wake_sleeps(callback);
-            match (self.pop_lane_timer(callback), self.scheduler()) {
+            // Without a callback the time was only a bound, which is now exact; without a scheduler nobody runs it.
+            if let (Some(handle), Some(scheduler)) =
+                (self.lane_timers.pop(callback), self.scheduler())
+            {
                 // A loop that is being closed drops the callback.
-                (Some(handle), Some(scheduler)) => drop(scheduler.queue_callback(handle)),
-                // The deadline was only a bound: let the wheel look, and ask again.
-                (None, _) => continue,
-                (_, None) => break,
+                let _ = scheduler.queue_callback(handle);
             }
         }
         self.wake_sleeps(now);
@@ -168,9 +147,9 @@ impl Wiring {
     }
 
     fn sleep(&self) {
-        let deadline = [self.timers.park(), self.next_lane_deadline()].into_iter().flatten().min();
-        let now = || self.timers.nanos(self.timers.now());
-        let timeout = deadline.map(|at| Duration::from_nanos(at.saturating_sub(now())));
+        let deadline = [self.timers.park(), self.lane_timers.refresh()].into_iter().flatten().min();
+        let until = |at: u64| Duration::from_nanos(at.saturating_sub(self.timers.now_nanos()));
+        let timeout = deadline.map(until);
         self.look_at_descriptors(timeout.map(|timeout| timeout.min(LONGEST_SLEEP)));
         self.timers.unparked();
     }
@@ -194,8 +173,7 @@ impl Driver for Wiring {
     }
 
     fn close(&self) {
-        let wheel = self.lane_timers.lock().take();
-        drop(wheel);
+        drop(self.lane_timers.close());
         self.timers.close();
         self.calling_wakers(|| self.reactor.close());
     }
