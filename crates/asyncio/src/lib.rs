@@ -30,6 +30,17 @@ pub use crate::tasks::{
     create_task as spawn, current_task, yield_now,
 };
 pub use asyncio_macros::main;
+pub use asyncio_sync::{
+    Barrier, BoundedSemaphore, BrokenBarrierError, Condition, Event, LifoQueue, Lock,
+    PriorityQueue, Queue, QueueEmpty, QueueFull, QueueShutDown, RwLock, Semaphore,
+};
 pub use asyncio_timer::{
     Interval, MissedTicks, Sleep, interval, interval_at, secs, sleep, sleep_until,
 };
+
+/// Locks, events, semaphores, conditions, barriers, queues and channels: the primitives with their guards, futures and errors.
+///
+/// They belong to no loop and work under any executor, and their `blocking_` twins in plain threads.
+pub mod sync {
+    pub use asyncio_sync::*;
+}
