@@ -44,6 +44,12 @@ pub struct Stats {
     pub notifies: u64,
 }
 
+/// What a turn works with, kept from one to the next because it is large.
+struct Turn {
+    events: Events,
+    wakes: Wakes,
+}
+
 /// One poller and its sources; shared as an `Arc`.
 ///
 /// One thread at a time [turns](Self::turn) it. Everything else may be called from any thread at any moment.
@@ -52,8 +58,8 @@ pub struct Reactor {
     slab: Slab,
     /// On a line of its own: notifiers write it, and the polled sources are read all the time.
     parking: CachePadded<Parking>,
-    /// The right to turn, with the buffer for events. Only ever *tried*: holding it during a wait blocks nobody.
-    turning: Mutex<Events>,
+    /// The right to turn. Only ever *tried*: holding it during a wait, or while wakers are called, blocks nobody.
+    turning: Mutex<Turn>,
     /// Written by whoever turns.
     events: AtomicU64,
     waits: AtomicU64,
@@ -72,7 +78,7 @@ impl Reactor {
             poller: Poller::new()?,
             slab: Slab::new(),
             parking: CachePadded(Parking::new()),
-            turning: Mutex::new(Events::new()),
+            turning: Mutex::new(Turn { events: Events::new(), wakes: Wakes::new() }),
             events: AtomicU64::new(0),
             waits: AtomicU64::new(0),
             notifies: AtomicU64::new(0),
@@ -94,16 +100,16 @@ impl Reactor {
     ///
     /// If a waker panicked, after all events were delivered.
     pub fn turn(&self, timeout: Option<Duration>) -> io::Result<usize> {
-        let Some(mut events) = self.turning.try_lock() else { return Ok(0) };
+        let Some(mut turn) = self.turning.try_lock() else { return Ok(0) };
+        let Turn { events, wakes } = &mut *turn;
         if self.slab.is_closed() {
             return Err(ReactorClosed.into());
         }
-        self.wait(&mut events, timeout)?;
-        let mut wakes = Wakes::new();
+        self.wait(events, timeout)?;
         let mut count = 0;
         for (key, ready) in events.iter() {
             count += 1;
-            self.slab.fire(Key::from_bits(key), ready, &mut wakes);
+            self.slab.fire(Key::from_bits(key), ready, wakes);
         }
         // One thread at a time gets here, so these need no exchange.
         self.events.store(self.events.load(Ordering::Relaxed) + count as u64, Ordering::Relaxed);

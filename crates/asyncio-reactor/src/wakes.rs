@@ -46,12 +46,12 @@ impl Wakes {
         }
     }
 
-    /// Calls what is left.
+    /// Calls what is left; the batch is empty then and can be used again.
     ///
     /// # Panics
     ///
     /// If a waker panicked, with the first such panic, after all have been called.
-    pub fn finish(mut self) {
+    pub fn finish(&mut self) {
         self.flush();
         if let Some(panic) = self.panicked.take() {
             resume_unwind(panic);

@@ -22,7 +22,19 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
 #[cfg(unix)]
 pub(crate) fn in_progress(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    matches!(Errno::from_io_error(error), Some(Errno::INPROGRESS | Errno::INTR))
+    matches!(Errno::from_io_error(error), Some(Errno::INPROGRESS | Errno::ALREADY))
+}
+
+/// Whether `connect` found that it has nothing left to do.
+#[cfg(unix)]
+pub(crate) fn is_connected(error: &io::Error) -> bool {
+    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::ISCONN)
+}
+
+/// Whether `connect` found that it has nothing left to do; it is called once only here, as nothing interrupts it.
+#[cfg(not(unix))]
+pub(crate) fn is_connected(_: &io::Error) -> bool {
+    false
 }
 
 /// Whether `connect` goes on by itself.

@@ -24,7 +24,12 @@ pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAdd
 
 /// Whether `connect` goes on by itself.
 pub(crate) fn in_progress(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::INPROGRESS | Errno::INTR))
+    matches!(Errno::from_io_error(error), Some(Errno::INPROGRESS | Errno::ALREADY))
+}
+
+/// Whether `connect` found that it has nothing left to do.
+pub(crate) fn is_connected(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::ISCONN)
 }
 
 /// Whether an error of `accept` is about the one connection that it took from the queue: the manual tells to go on.

@@ -4,7 +4,7 @@ use super::stream::TcpStream;
 use crate::connect_error::failed;
 use crate::sys;
 use asyncio_reactor::{Direction, Io};
-use socket2::{Domain, SockRef};
+use socket2::{Domain, SockRef, Socket};
 use std::io;
 use std::net::{self, SocketAddr};
 use std::panic::Location;
@@ -30,7 +30,7 @@ pub(super) async fn connect_addr(
     place: &'static Location<'static>,
 ) -> io::Result<TcpStream> {
     let socket = sys::stream_socket(Domain::for_address(addr))?;
-    let started = socket.connect(&addr.into());
+    let started = start(&socket, addr);
     let io = Io::exclusive(net::TcpStream::from(socket));
     match started {
         Ok(()) => {}
@@ -38,6 +38,17 @@ pub(super) async fn connect_addr(
         Err(error) => return Err(error),
     }
     Ok(TcpStream::from_io(io))
+}
+
+/// Begins the handshake. An interrupted call may have begun it or not; a second one tells, and does no harm.
+fn start(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
+    loop {
+        match socket.connect(&addr.into()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if sys::is_connected(&error) => return Ok(()),
+            result => return result,
+        }
+    }
 }
 
 /// Waits until the handshake is over, and tells how it ended.
