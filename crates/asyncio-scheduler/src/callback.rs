@@ -3,24 +3,31 @@
 //! One allocation holds both. The lock guards the phase and the closure; it is never held while the closure runs or is dropped.
 //!
 //! ```text
-//!            run                  ended
-//!  WAITING ───────► RUNNING(thread) ───────► RAN
-//!     │ cancel
-//!     └──────────► CANCELLED (closure dropped by the canceller)
+//!            run             ended
+//!  WAITING ───────► RUNNING ───────► OVER
+//!     │ cancel, discard                ▲
+//!     └────────────────────────────────┘ the closure is dropped by whoever took it out
 //! ```
 //!
-//! `cancel` on the handle of `call_soon_threadsafe` waits out RUNNING unless it is called from that very run, so that after it returns the
-//! callback has either fully run or never will. Whoever ends the run notifies under the lock, so the wait misses nothing.
+//! # Who waits
+//!
+//! `cancel` and `cancelled` on the handle of `call_soon_threadsafe` wait out RUNNING, unless they are called from that very run: so after
+//! `cancel` has returned the callback has either fully run or never will. RUNNING therefore names its thread. The runner sets OVER
+//! under the lock and notifies after it; a waiter looks at the phase under the lock before it waits, so it has seen OVER or is
+//! notified. What the callback did happened before OVER was set, and so before the wait ends.
+//!
+//! Models: `loom-tests/tests/callback.rs`.
 
 use asyncio_base::context::{Context, ContextSlot};
 use asyncio_base::record::{self, PollRecord};
-use asyncio_base::sync::{Condvar, Mutex};
+use asyncio_base::sync::thread::{self, ThreadId};
+use asyncio_base::sync::{Condvar, Mutex, MutexGuard};
 use asyncio_base::wait::WaitSlot;
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+// Not loom's: the count is no part of a model.
 use std::sync::Arc;
-use std::thread::{self, ThreadId};
 
 /// Which handle a callback has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +40,9 @@ pub enum Kind {
 
 enum Phase<F> {
     Waiting(F),
-    Running(ThreadId),
-    /// Ran, or was cancelled before it could.
+    /// On this thread; a plain callback does not say which, as nobody waits for it.
+    Running(Option<ThreadId>),
+    /// Ran, or was cancelled or discarded before it could.
     Over,
 }
 
@@ -43,8 +51,22 @@ struct State<F> {
     cancelled: bool,
 }
 
+impl<F> State<F> {
+    /// Takes the closure out if it waits, leaving `phase`.
+    fn take(&mut self, phase: Phase<F>) -> Option<F> {
+        match std::mem::replace(&mut self.phase, phase) {
+            Phase::Waiting(function) => Some(function),
+            other => {
+                self.phase = other;
+                None
+            }
+        }
+    }
+}
+
 struct Shared<F> {
     state: Mutex<State<F>>,
+    /// RUNNING => OVER, for a thread-safe callback.
     ran: Condvar,
     context: ContextSlot,
     location: &'static Location<'static>,
@@ -56,16 +78,17 @@ trait Callback: Send + Sync {
     fn run(&self) -> Result<(), Box<dyn Any + Send>>;
     fn cancel(&self);
     fn cancelled(&self) -> bool;
+    fn discard(&self);
     fn context(&self) -> &ContextSlot;
     fn location(&self) -> &'static Location<'static>;
 }
 
 impl<F: FnOnce() + Send> Shared<F> {
-    /// Waits until the callback is not running on another thread, if this kind of handle waits.
-    fn settled(&self) -> asyncio_base::sync::MutexGuard<'_, State<F>> {
+    /// The state, once the callback is not running on another thread, if this kind of handle waits for that.
+    fn settled(&self) -> MutexGuard<'_, State<F>> {
         let mut state = self.state.lock();
-        while let Phase::Running(thread) = state.phase {
-            if self.kind == Kind::Plain || thread == thread::current().id() {
+        while let Phase::Running(Some(runner)) = state.phase {
+            if runner == thread::current().id() {
                 break;
             }
             state = self.ran.wait(state);
@@ -82,16 +105,9 @@ impl<F: FnOnce() + Send> Shared<F> {
 
 impl<F: FnOnce() + Send> Callback for Shared<F> {
     fn run(&self) -> Result<(), Box<dyn Any + Send>> {
-        let mut state = self.state.lock();
-        let running = Phase::Running(thread::current().id());
-        let function = match std::mem::replace(&mut state.phase, running) {
-            Phase::Waiting(function) => function,
-            over => {
-                state.phase = over;
-                return Ok(());
-            }
-        };
-        drop(state);
+        let runner = (self.kind == Kind::ThreadSafe).then(|| thread::current().id());
+        let taken = self.state.lock().take(Phase::Running(runner));
+        let Some(function) = taken else { return Ok(()) };
         let outcome = self.call(function);
         self.state.lock().phase = Phase::Over;
         if self.kind == Kind::ThreadSafe {
@@ -103,18 +119,19 @@ impl<F: FnOnce() + Send> Callback for Shared<F> {
     fn cancel(&self) {
         let mut state = self.settled();
         state.cancelled = true;
-        let dropped = match state.phase {
-            Phase::Waiting(_) => std::mem::replace(&mut state.phase, Phase::Over),
-            // From inside the run itself: no effect on it.
-            Phase::Running(_) | Phase::Over => return,
-        };
+        // `None` from inside the run itself: no effect on it.
+        let function = state.take(Phase::Over);
         drop(state);
-        // The closure's destructor is user code: outside the lock.
-        drop(dropped);
+        drop(function);
     }
 
     fn cancelled(&self) -> bool {
         self.settled().cancelled
+    }
+
+    fn discard(&self) {
+        let function = self.state.lock().take(Phase::Over);
+        drop(function);
     }
 
     fn context(&self) -> &ContextSlot {
@@ -142,8 +159,7 @@ impl Handle {
         location: &'static Location<'static>,
         function: impl FnOnce() + Send + 'static,
     ) -> Self {
-        let state = State { phase: Phase::Waiting(function), cancelled: false };
-        let state = Mutex::new(state);
+        let state = Mutex::new(State { phase: Phase::Waiting(function), cancelled: false });
         Handle(Arc::new(Shared { state, ran: Condvar::new(), context, location, kind }))
     }
 
@@ -167,6 +183,11 @@ impl Handle {
     /// Whether the callback was cancelled; waits like [`cancel`](Self::cancel).
     pub fn cancelled(&self) -> bool {
         self.0.cancelled()
+    }
+
+    /// Drops the callback unless it has started: its loop is closed. It does not count as cancelled.
+    pub fn discard(&self) {
+        self.0.discard();
     }
 
     /// The context the callback runs in.

@@ -1,9 +1,16 @@
 //! What a waker reaches: never freed, so a wake may come at any time from any thread.
 //!
-//! A task's scheduler is a bare `&'static Core`. Cells, wakers and handles may outlive their loop and own none of it: closing a loop
-//! completes all of its tasks and puts the core aside for the next loop, so there are never more cores than there were loops at
-//! one time. A thread that is late in a push finds a core as good as before: what it pushed was run by the closer, who waits for
-//! it, or is a ticket that is spent on nothing; at worst it unparks a loop that had no need.
+//! A task's scheduler is a bare `&'static Core`. Cells, wakers and handles may outlive their loop and own none of it.
+//!
+//! # Who has the core
+//!
+//! A loop, from its making until its [`Loop`] is freed; then the next loop that is made. Whoever queues for a loop holds its `Loop`, and a
+//! loop that is closed takes nothing, so nothing is ever queued for a loop that has handed its core on. There are never more cores
+//! than there were loops at one time.
+//!
+//! Others reach the core without the `Loop`. A waker that is late in a push pushes the token of a task that is not complete, and the closer
+//! waits for that; at worst it then unparks a loop that had no need. What a task's last handle reports after its loop is freed
+//! goes to the loop that has the core by then, else to the [last resort](set_last_resort).
 //!
 //! # Sleeping
 //!
@@ -11,23 +18,25 @@
 //!
 //! | other thread | worker |
 //! |---|---|
-//! | 1. push the entry | 1. `sleep` := PARKED |
+//! | 1. push the entry, or set `stopping` | 1. `sleep` := PARKED |
 //! | 2. fence | 2. fence |
-//! | 3. `sleep` PARKED? => AWAKE and unpark | 3. injector empty, not stopped? then block |
+//! | 3. `sleep` PARKED? => AWAKE and unpark | 3. injector empty, not stopping? then block |
 //!
 //! Of two fences one is first in their total order: the other side sees what was published before it. So either the worker sees the
 //! entry, or the thread sees PARKED; in the second case the driver promises that an unpark before the block ends the block. The exchange
-//! from PARKED lets one of many pushers unpark.
+//! from PARKED lets one of many pushers unpark; the others may rely on it, as its unpark is still to come.
 //!
 //! Models: `loom-tests/tests/scheduler.rs`.
 
+use crate::driver::Reporter;
 use crate::event_loop::Loop;
+use crate::panics::contain;
 use crate::run_queue::{Entry, Injector};
 use crate::worker;
 use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::{AtomicU64, Mutex, Ordering, load_after_fence, store_load_fence};
 use asyncio_task::{Host, JoinError, Runnable, Schedule, ScheduleLocal, TaskList, Unretrieved};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 const AWAKE: u64 = 0;
 const PARKED: u64 = 1;
@@ -43,8 +52,16 @@ pub struct Core {
     pub(crate) tasks: TaskList,
     /// Tasks of worker 0 alone.
     pub(crate) local: LocalSide,
-    /// The loop that has this core now.
-    owner: Mutex<Option<Arc<Loop>>>,
+    owner: Mutex<Owner>,
+}
+
+/// The loop that has a core.
+#[derive(Debug)]
+enum Owner {
+    Nobody,
+    /// Not closed: a loop with work to do is kept.
+    Open(Arc<Loop>),
+    Closed(Weak<Loop>),
 }
 
 /// The host of tasks that stay on worker 0.
@@ -54,8 +71,17 @@ pub(crate) struct LocalSide {
     core: OnceLock<&'static Core>,
 }
 
-/// Cores whose loops are closed. Plain std: it outlives any model.
+/// Cores whose loops are freed. Plain std: it outlives any model.
 static SPARE: std::sync::Mutex<Vec<&'static Core>> = std::sync::Mutex::new(Vec::new());
+
+/// Hears of what happened to tasks whose loop is gone.
+static LAST_RESORT: OnceLock<&'static dyn Reporter> = OnceLock::new();
+
+/// Names who is told what a task's handle reports when the task's loop is gone; the first one named stays.
+pub fn set_last_resort(reporter: &'static dyn Reporter) {
+    // Set before: then that one stays.
+    let _ = LAST_RESORT.set(reporter);
+}
 
 impl Core {
     /// A core that no loop has.
@@ -64,8 +90,7 @@ impl Core {
         // A model's atomics do not live on into the next one.
         let spare = if cfg!(asyncio_loom) { None } else { spare() };
         let core = spare.unwrap_or_else(Self::leak);
-        core.tasks.set_closed(false);
-        core.local.tasks.set_closed(false);
+        core.refuse_tasks(false);
         core
     }
 
@@ -75,35 +100,71 @@ impl Core {
             sleep: AtomicU64::new(AWAKE),
             tasks: TaskList::new(),
             local: LocalSide { tasks: TaskList::new(), core: OnceLock::new() },
-            owner: Mutex::new(None),
+            owner: Mutex::new(Owner::Nobody),
         }));
         core.local.core.set(core).expect("a core is linked to itself once");
         core
     }
 
-    /// Gives the core back; its loop is closed.
+    /// Puts the core aside for the next loop; for the closed loop that is being freed.
     pub(crate) fn release(&'static self) {
-        self.set_owner(None);
+        self.set_owner(Owner::Nobody);
         if !cfg!(asyncio_loom) {
             SPARE.lock().unwrap_or_else(|poison| poison.into_inner()).push(self);
         }
     }
 
-    /// Names the loop that has this core.
-    pub(crate) fn set_owner(&self, owner: Option<Arc<Loop>>) {
+    /// The loop is made: it lives until it is closed.
+    pub(crate) fn open(&self, event_loop: &Arc<Loop>) {
+        self.set_owner(Owner::Open(event_loop.clone()));
+    }
+
+    /// The loop is closed: it lives as long as somebody has it.
+    pub(crate) fn close(&self, event_loop: &Arc<Loop>) {
+        self.set_owner(Owner::Closed(Arc::downgrade(event_loop)));
+    }
+
+    fn set_owner(&self, owner: Owner) {
         let before = std::mem::replace(&mut *self.owner.lock(), owner);
         drop(before);
     }
 
     fn owner(&self) -> Option<Arc<Loop>> {
-        self.owner.lock().clone()
+        match &*self.owner.lock() {
+            Owner::Nobody => None,
+            Owner::Open(event_loop) => Some(event_loop.clone()),
+            Owner::Closed(event_loop) => event_loop.upgrade(),
+        }
     }
 
-    /// Queues an entry: at the back of this thread's run queue if it is a worker of this loop, else through the injector.
+    /// Refuses further tasks, or takes them again.
+    pub(crate) fn refuse_tasks(&self, refuse: bool) {
+        self.tasks.set_closed(refuse);
+        self.local.tasks.set_closed(refuse);
+    }
+
+    /// Whether no task is left.
+    pub(crate) fn has_no_task(&self) -> bool {
+        self.tasks.is_empty() && self.local.tasks.is_empty()
+    }
+
+    /// Queues an entry and wakes the worker if need be.
     pub(crate) fn push(&'static self, entry: Entry) {
-        if let Err(entry) = worker::push_local(self, entry) {
-            self.injector.push(entry);
+        if self.enqueue(entry) {
             self.wake_sleeper();
+        }
+    }
+
+    /// Queues an entry: at the back of this thread's run queue if it is a worker of this loop, else through the injector; then it is
+    /// true, and the caller calls [`wake_sleeper`](Self::wake_sleeper).
+    #[must_use]
+    pub(crate) fn enqueue(&'static self, entry: Entry) -> bool {
+        match worker::push_local(self, entry) {
+            Ok(()) => false,
+            Err(entry) => {
+                self.injector.push(entry);
+                true
+            }
         }
     }
 
@@ -124,20 +185,32 @@ impl Core {
         &self.injector
     }
 
-    /// Calls `block` unless there is a reason not to sleep: an entry in the injector, or `stopped`.
-    pub(crate) fn sleep(&self, stopped: impl Fn() -> bool, block: impl FnOnce()) {
+    /// Calls `block` unless there is a reason not to sleep: an entry in the injector, or `stopping`.
+    pub(crate) fn sleep(&self, stopping: impl Fn() -> bool, block: impl FnOnce()) {
         self.sleep.store(PARKED, Ordering::Relaxed);
+        let _awake = Awake(&self.sleep);
         store_load_fence();
-        if self.injector.is_empty() && !stopped() {
+        if self.injector.is_empty() && !stopping() {
             block();
         }
-        self.sleep.store(AWAKE, Ordering::Relaxed);
     }
 
-    fn report(&self, f: impl FnOnce(&Loop)) {
-        if let Some(owner) = self.owner() {
-            f(&owner);
+    /// Tells the loop's reporter, else the last resort.
+    fn report(&self, f: impl FnOnce(&dyn Reporter)) {
+        match (self.owner(), LAST_RESORT.get()) {
+            (Some(owner), _) => owner.report(f),
+            (None, Some(last)) => contain(|| f(*last)),
+            (None, None) => {}
         }
+    }
+}
+
+/// Sets AWAKE when the sleep is over, also by a panic of the driver.
+struct Awake<'a>(&'a AtomicU64);
+
+impl Drop for Awake<'_> {
+    fn drop(&mut self) {
+        self.0.store(AWAKE, Ordering::Relaxed);
     }
 }
 
@@ -169,8 +242,8 @@ impl Schedule for Pinned {
     }
 }
 
-// SAFETY: a loop with local tasks runs and closes only on the thread that made them (`Loop::check_thread`), and with one worker
-// that thread takes every entry.
+// SAFETY: worker 0 makes these tasks and takes every entry. A loop that has some is run or closed by no other thread than the one that
+// was worker 0 before (`Loop::is_right_thread`), and its core goes to no other loop before they have ended.
 unsafe impl ScheduleLocal for Pinned {}
 
 impl Host for Core {
@@ -179,15 +252,19 @@ impl Host for Core {
     }
 
     fn call_soon(&self, context: ContextSlot, callback: Box<dyn FnOnce() + Send>) {
-        self.report(|owner| owner.call_done(context, callback));
+        match self.owner() {
+            Some(owner) => owner.call_done(context, callback),
+            // The loop is gone. The callback is user code also when it is dropped.
+            None => contain(|| drop(callback)),
+        }
     }
 
     fn unretrieved(&self, task: Unretrieved, error: &JoinError) {
-        self.report(|owner| owner.reporter().unretrieved(task, error));
+        self.report(|reporter| reporter.unretrieved(task, error));
     }
 
     fn destructor_panicked(&self, error: JoinError) {
-        self.report(|owner| owner.reporter().destructor_panicked(error));
+        self.report(|reporter| reporter.destructor_panicked(error));
     }
 }
 

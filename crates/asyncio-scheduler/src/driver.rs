@@ -25,7 +25,7 @@ pub trait Driver: Send + Sync + 'static {
     /// Wakes what is ready: first what waits for descriptors, then what waits for a time. Called by one worker at a time.
     fn turn(&self, wait: Wait);
 
-    /// Ends a [`turn`](Self::turn) that blocks, or the next one if none does. Any thread.
+    /// Ends a [`turn`](Self::turn) that blocks; if none does, the next one that would block does not. Any thread.
     fn unpark(&self);
 
     /// The loop is closed: nothing will be polled again.
@@ -46,6 +46,8 @@ pub trait Driver: Send + Sync + 'static {
 }
 
 /// Hears of what went wrong where nobody waits for it: the facade's exception handler.
+///
+/// A reporter that panics itself is heard by nobody but the panic hook; the loop goes on.
 pub trait Reporter: Send + Sync + 'static {
     /// A callback made at `location` panicked.
     fn callback_panicked(&self, location: &'static Location<'static>, panic: Box<dyn Any + Send>);

@@ -1,110 +1,41 @@
-//! The loop: run, stop, close.
-//!
-//! # Running
+//! The loop: queue, run, stop. `close.rs` has the end of it.
 //!
 //! The thread that calls [`Loop::run_forever`] goes through the gate and becomes worker 0. It makes passes until `stop` was called, and
 //! finishes the pass it is in. What is queued by then stays for the next run. While the loop is idle nothing of it moves.
 //!
-//! # Closing
-//!
-//! 1. Through the gate: from now on nothing runs, spawns or queues.
-//! 2. The lane's callbacks are dropped.
-//! 3. Every pending task is aborted and its token run, on this thread, as a worker: its future is dropped there. A thread that has counted
-//!    a wake and not pushed its token yet is waited for, so no token is ever stranded.
-//! 4. Each of them is reported.
-//! 5. The driver closes, the core is put aside.
+//! However a run ends, also by a panic of the driver: the queue goes back to the loop, a main that has not ended is dropped, and no request
+//! to stop is left for the next run. Only a `stop` before a run is kept, and makes it one pass long.
 
 use crate::callback::{Handle, Kind};
 use crate::core::{Anywhere, Core, Pinned};
 use crate::driver::{Driver, Reporter};
+use crate::errors::{LoopClosed, RunError};
 use crate::gate::{Gate, NotIdle};
 use crate::lane::Lane;
+use crate::panics::contain;
 use crate::run_queue::{Entry, RunQueue};
 use crate::worker::{self, Worker};
 use asyncio_base::context::ContextSlot;
+use asyncio_base::sync::thread::{self, ThreadId};
 use asyncio_base::sync::{AtomicBool, Mutex, Ordering};
-use asyncio_task::{Options, Task, TaskHandle, spawn, spawn_local, with_borrowed};
+use asyncio_task::{JoinError, Options, Task, TaskHandle, spawn, spawn_local, with_borrowed};
 use std::fmt;
 use std::future::Future;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
-use std::thread::{self, ThreadId};
-
-/// The loop is closed.
-///
-/// # Python
-///
-/// `RuntimeError: Event loop is closed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LoopClosed;
-
-impl fmt::Display for LoopClosed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("event loop is closed")
-    }
-}
-
-impl std::error::Error for LoopClosed {}
-
-/// Why a loop did not run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum RunError {
-    /// The loop is closed.
-    Closed,
-    /// This very loop runs already.
-    AlreadyRunning,
-    /// This thread runs another loop.
-    AnotherRunning,
-    /// The loop has local tasks of another thread.
-    WrongThread,
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            RunError::Closed => "event loop is closed",
-            RunError::AlreadyRunning => "this event loop is already running",
-            RunError::AnotherRunning => "cannot run the event loop while another loop is running",
-            RunError::WrongThread => "this event loop has local tasks of another thread",
-        })
-    }
-}
-
-impl std::error::Error for RunError {}
-
-/// Why a loop was not closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum CloseError {
-    /// It is running.
-    Running,
-    /// It has local tasks of another thread.
-    WrongThread,
-}
-
-impl fmt::Display for CloseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            CloseError::Running => "cannot close a running event loop",
-            CloseError::WrongThread => "this event loop has local tasks of another thread",
-        })
-    }
-}
-
-impl std::error::Error for CloseError {}
 
 /// A loop.
 pub struct Loop {
-    gate: Gate,
-    core: &'static Core,
+    pub(crate) gate: Gate,
+    pub(crate) core: &'static Core,
     lane: Lane,
     driver: Arc<dyn Driver>,
     reporter: Arc<dyn Reporter>,
+    /// Published before a fence, looked at after one: see `core.rs`, "Sleeping".
     stopping: AtomicBool,
     /// Worker 0's queue while no thread is worker 0.
     idle_queue: Mutex<Option<RunQueue>>,
-    /// The thread that the local tasks belong to.
+    /// The thread that is worker 0, or was it last: local tasks belong to it.
     local_thread: Mutex<Option<ThreadId>>,
 }
 
@@ -122,7 +53,7 @@ impl Loop {
             idle_queue: Mutex::new(Some(RunQueue::new())),
             local_thread: Mutex::new(None),
         });
-        core.set_owner(Some(event_loop.clone()));
+        core.open(&event_loop);
         event_loop
     }
 
@@ -130,12 +61,20 @@ impl Loop {
         &*self.driver
     }
 
-    pub(crate) fn reporter(&self) -> &dyn Reporter {
-        &*self.reporter
-    }
-
     pub(crate) fn lane(&self) -> &Lane {
         &self.lane
+    }
+
+    /// Tells the reporter.
+    pub(crate) fn report(&self, f: impl FnOnce(&dyn Reporter)) {
+        contain(|| f(&*self.reporter));
+    }
+
+    /// Runs user code in the midst of other work: its panic is reported.
+    pub(crate) fn reporting(&self, code: impl FnOnce()) {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(code)) {
+            self.report(|reporter| reporter.destructor_panicked(JoinError::panicked(panic)));
+        }
     }
 
     /// Whether the loop is inside a run.
@@ -172,16 +111,16 @@ impl Loop {
     ///
     /// If the loop is closed.
     pub fn queue_callback(&self, callback: Handle) -> Result<(), LoopClosed> {
-        if !self.lane.push(callback) {
-            return Err(LoopClosed);
+        let pushed = self.lane.push(callback, || self.core.enqueue(Entry::Ticket));
+        if pushed.map_err(|_callback| LoopClosed)? {
+            self.core.wake_sleeper();
         }
-        self.core.push(Entry::Ticket);
         Ok(())
     }
 
     /// Queues a task's done-callback; a closed loop drops it.
     pub(crate) fn call_done(&self, context: ContextSlot, callback: Box<dyn FnOnce() + Send>) {
-        let _ = self.call(Kind::Plain, context, Location::caller(), callback);
+        self.reporting(|| drop(self.call(Kind::Plain, context, Location::caller(), callback)));
     }
 
     /// Makes a task and queues its first turn, from any thread.
@@ -213,13 +152,23 @@ impl Loop {
         F: Future + 'static,
         F::Output: 'static,
     {
-        if !self.is_worker() {
-            return None;
-        }
-        *self.local_thread.lock() = Some(thread::current().id());
+        self.is_worker().then(|| self.spawn_pinned(future, options, location))
+    }
+
+    /// For worker 0.
+    fn spawn_pinned<F>(
+        &self,
+        future: F,
+        options: Options,
+        location: &'static Location<'static>,
+    ) -> Task<F::Output>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
         let (task, token) = spawn_local(future, Pinned(self.core), options, location);
         token.into_iter().for_each(|token| self.core.push(Entry::Task(token)));
-        Some(task)
+        task
     }
 
     /// Whether this thread is a worker of this loop.
@@ -243,7 +192,7 @@ impl Loop {
     /// If the loop is not idle, or this thread is busy with another.
     pub fn run_forever(self: &Arc<Self>) -> Result<(), RunError> {
         let worker = self.enter()?;
-        self.passes(&worker);
+        self.passes(&worker, || false);
         Ok(())
     }
 
@@ -264,45 +213,38 @@ impl Loop {
     ) -> Result<Option<MainOutcome<F::Output>>, RunError> {
         let worker = self.enter()?;
         let (joined, output) = with_borrowed(main, |main| {
-            let mut task = self.spawn_local(main, options, location)?;
-            started(task.handle());
-            self.run_until_done(&worker, &task);
-            if !task.done() {
-                drop_main(&worker, &task);
-                return None;
-            }
-            // Done in the very pass that somebody else stopped: its callbacks are queued and come first.
-            loop {
-                match task.try_result() {
-                    Some(joined) => break Some(joined),
-                    None => worker.pass(),
-                }
-            }
+            let task = self.spawn_pinned(main, options, location);
+            let mut main = Main { worker: &worker, task };
+            started(main.task.handle());
+            self.passes(&worker, || main.task.done());
+            main.task.try_result()
         });
         Ok(match (joined, output) {
+            // Also when main had returned: a cancel that was recorded before its end is answered, and a destructor's panic told.
+            (Some(Err(error)), _) => Some(MainOutcome::Failed(error)),
             (_, Some(output)) => Some(MainOutcome::Returned(output)),
-            (Some(Err(error)), None) => Some(MainOutcome::Failed(error)),
             (_, None) => None,
         })
     }
 
-    /// Makes passes until main has ended and what it queued by then has run, as asyncio does: by a done-callback that stops.
-    fn run_until_done(self: &Arc<Self>, worker: &Worker, main: &Task<()>) {
-        let this = self.clone();
-        let run = Arc::new(AtomicBool::new(true));
-        let is_this_run = run.clone();
-        main.add_done_callback(move |_| {
-            // One that is left over must not stop a later run.
-            if is_this_run.load(Ordering::Relaxed) {
-                this.stop();
+    /// Makes passes until `stop` was called or, at the end of a pass, `ended` says so; then one more, as in asyncio, where a done-callback
+    /// of main does the stopping: what main queued before its end runs in it.
+    fn passes(&self, worker: &Worker, ended: impl Fn() -> bool) {
+        let mut last = false;
+        loop {
+            worker.pass(!last);
+            if last || self.is_stopping() {
+                return;
             }
-        });
-        self.passes(worker);
-        run.store(false, Ordering::Relaxed);
+            last = ended();
+        }
     }
 
     /// Goes through the gate; this thread is worker 0 until the guard is dropped.
     fn enter(self: &Arc<Self>) -> Result<Running, RunError> {
+        if self.is_closed() {
+            return Err(RunError::Closed);
+        }
         if worker::is_worker() {
             let same = self.is_worker();
             return Err(if same { RunError::AlreadyRunning } else { RunError::AnotherRunning });
@@ -318,7 +260,9 @@ impl Loop {
         Ok(Running { worker: Some(self.become_worker()), event_loop: self.clone() })
     }
 
-    fn become_worker(self: &Arc<Self>) -> worker::Entered {
+    /// For the owner of the gate, on the right thread.
+    pub(crate) fn become_worker(self: &Arc<Self>) -> worker::Entered {
+        *self.local_thread.lock() = Some(thread::current().id());
         let queue = self.idle_queue.lock().take().unwrap_or_default();
         Worker::enter(self, self.core, queue)
     }
@@ -327,19 +271,10 @@ impl Loop {
         *self.idle_queue.lock() = Some(queue);
     }
 
-    /// Whether local tasks, if there are any, belong to this thread.
-    fn is_right_thread(&self) -> bool {
+    /// Whether local tasks, if there are any, belong to this thread; for the owner of the gate.
+    pub(crate) fn is_right_thread(&self) -> bool {
         self.core.local.tasks.is_empty()
             || *self.local_thread.lock() == Some(thread::current().id())
-    }
-
-    fn passes(&self, worker: &Worker) {
-        loop {
-            worker.pass();
-            if self.stopping.swap(false, Ordering::AcqRel) {
-                return;
-            }
-        }
     }
 
     /// Ends the run after the pass it is in; before a run, the next run makes one pass. Any thread.
@@ -351,45 +286,12 @@ impl Loop {
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
+}
 
-    // ----- closing
-
-    /// Closes the loop; closing a closed one does nothing. False if it was closed already.
-    ///
-    /// # Errors
-    ///
-    /// If the loop is running, or has local tasks of another thread.
-    pub fn close(self: &Arc<Self>) -> Result<bool, CloseError> {
-        match self.gate.try_close() {
-            Ok(()) => {}
-            Err(NotIdle::Running) => return Err(CloseError::Running),
-            Err(NotIdle::Closed) => return Ok(false),
-        }
-        if !self.is_right_thread() {
-            self.gate.leave();
-            return Err(CloseError::WrongThread);
-        }
-        self.core.tasks.set_closed(true);
-        self.core.local.tasks.set_closed(true);
-        let outer = worker::suspend();
-        let worker = self.become_worker();
-        drop(self.lane.close());
-        self.destroy_tasks(&worker);
-        self.driver.close();
-        drop(worker);
-        drop(outer);
-        self.gate.set_closed();
+impl Drop for Loop {
+    fn drop(&mut self) {
+        // Only a closed loop gets here: an open one is kept by its core.
         self.core.release();
-        Ok(true)
-    }
-
-    fn destroy_tasks(&self, worker: &Worker) {
-        let pending = self.all_tasks();
-        pending.iter().for_each(|task| {
-            task.abort();
-        });
-        worker.run_until_no_task();
-        pending.into_iter().for_each(|task| self.reporter.task_destroyed(task));
     }
 }
 
@@ -405,15 +307,28 @@ pub enum MainOutcome<T> {
     /// With a value.
     Returned(T),
     /// Cancelled, or by a panic.
-    Failed(asyncio_task::JoinError),
+    Failed(JoinError),
 }
 
-/// Main was stopped before its end: its future is dropped now, in its own task. Another thread may be about to push its token.
-fn drop_main(worker: &Worker, main: &Task<()>) {
-    main.abort();
-    while !main.done() {
-        worker.run_only(main.id());
-        asyncio_base::sync::thread::yield_now();
+/// Main's task, which ends with the run: what has not ended by then is dropped, in its own task.
+struct Main<'a> {
+    worker: &'a Worker,
+    task: Task<()>,
+}
+
+impl Drop for Main<'_> {
+    fn drop(&mut self) {
+        if self.task.done() {
+            return;
+        }
+        self.task.abort();
+        while !self.task.done() {
+            match self.worker.take_token(self.task.id()) {
+                Some(token) => self.worker.run(Entry::Task(token)),
+                // Another thread has counted a wake and is about to push the token.
+                None => thread::yield_now(),
+            }
+        }
     }
 }
 
@@ -435,6 +350,7 @@ impl std::ops::Deref for Running {
 impl Drop for Running {
     fn drop(&mut self) {
         drop(self.worker.take());
+        self.event_loop.stopping.store(false, Ordering::Relaxed);
         self.event_loop.gate.leave();
     }
 }

@@ -1,13 +1,17 @@
 //! The gate: a loop is idle, running or closed. One word, one exchange.
 //!
 //! ```text
-//!            try_run                   try_close
-//!   RUNNING ◄──────── IDLE ──────────────────────► CLOSING ──► CLOSED
-//!      └───────────────▲   leave                              set_closed
+//!           try_run            begin_close           set_closed
+//!   IDLE ────────────► RUNNING ───────────► CLOSING ───────────► CLOSED
+//!     ▲      leave       │
+//!     └──────────────────┘
 //! ```
 //!
-//! `run_*` and `close` need *idle*, so at most one of them goes on at a time. The exchange to `RUNNING` acquires what the last run
-//! released, so worker 0 may be another thread each time.
+//! `run_*` and `close` need *idle*, so at most one of them goes on at a time. Both begin with the same exchange; whoever made it owns the
+//! loop until it leaves, and alone moves the word on. That exchange acquires what the last owner released, so worker 0 may be another
+//! thread each time. A close that is refused after it (local tasks of another thread) leaves as a run does: nobody has seen CLOSING.
+//!
+//! Models: `loom-tests/tests/scheduler.rs`.
 
 use asyncio_base::sync::{AtomicU8, Ordering};
 
@@ -16,7 +20,7 @@ const RUNNING: u8 = 1;
 const CLOSING: u8 = 2;
 const CLOSED: u8 = 3;
 
-/// What a loop is, when it is not what was asked for.
+/// What a loop is, when it is not idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotIdle {
     /// Inside `run_*`.
@@ -35,38 +39,30 @@ impl Gate {
         Gate(AtomicU8::new(IDLE))
     }
 
-    fn leave_idle(&self, to: u8) -> Result<(), NotIdle> {
-        match self.0.compare_exchange(IDLE, to, Ordering::Acquire, Ordering::Acquire) {
-            Ok(_) => Ok(()),
-            Err(RUNNING) => Err(NotIdle::Running),
-            Err(_) => Err(NotIdle::Closed),
-        }
-    }
-
     /// IDLE => RUNNING.
     ///
     /// # Errors
     ///
     /// What the loop is instead of idle.
     pub fn try_run(&self) -> Result<(), NotIdle> {
-        self.leave_idle(RUNNING)
+        match self.0.compare_exchange(IDLE, RUNNING, Ordering::Acquire, Ordering::Acquire) {
+            Ok(_) => Ok(()),
+            Err(RUNNING) => Err(NotIdle::Running),
+            Err(_) => Err(NotIdle::Closed),
+        }
     }
 
-    /// RUNNING => IDLE; for whoever opened it.
+    /// RUNNING => IDLE; for the owner.
     pub fn leave(&self) {
         self.0.store(IDLE, Ordering::Release);
     }
 
-    /// IDLE => CLOSING.
-    ///
-    /// # Errors
-    ///
-    /// What the loop is instead of idle.
-    pub fn try_close(&self) -> Result<(), NotIdle> {
-        self.leave_idle(CLOSING)
+    /// RUNNING => CLOSING; for the owner.
+    pub fn begin_close(&self) {
+        self.0.store(CLOSING, Ordering::Release);
     }
 
-    /// CLOSING => CLOSED; for whoever began it.
+    /// CLOSING => CLOSED; for the owner.
     pub fn set_closed(&self) {
         self.0.store(CLOSED, Ordering::Release);
     }
@@ -98,13 +94,15 @@ mod tests {
         for _ in 0..2 {
             gate.try_run().unwrap();
             assert_eq!(gate.try_run(), Err(NotIdle::Running));
-            assert_eq!(gate.try_close(), Err(NotIdle::Running));
+            assert!(gate.is_running() && !gate.is_closed());
             gate.leave();
         }
-        gate.try_close().unwrap();
-        assert!(gate.is_closed());
+        gate.try_run().unwrap();
+        gate.begin_close();
+        assert!(gate.is_closed() && !gate.is_running());
         assert_eq!(gate.try_run(), Err(NotIdle::Closed));
         gate.set_closed();
-        assert_eq!(gate.try_close(), Err(NotIdle::Closed));
+        assert_eq!(gate.try_run(), Err(NotIdle::Closed));
+        assert!(gate.is_closed());
     }
 }

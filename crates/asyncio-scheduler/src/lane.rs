@@ -1,14 +1,16 @@
 //! The lane: a loop's serial FIFO of callbacks.
 //!
-//! `call_soon` appends here and pushes one *ticket* on a run queue. Whoever pops a ticket runs exactly one callback, the first, if
+//! `call_soon` appends here and queues one *ticket* on a run queue. Whoever pops a ticket runs exactly one callback, the first, if
 //! the lane is free, else leaves the ticket to the holder, who queues it again. So with one worker the order over callbacks and tasks is
 //! exact, and with several the callbacks stay FIFO and never overlap.
 //!
 //! # Rules
 //!
-//! 1. There are never fewer tickets (queued, in hand or owed) than callbacks: each append is followed by a ticket.
+//! 1. There are never fewer tickets (queued, in hand or owed) than callbacks: each append queues a ticket.
 //! 2. `running` is true from the taking of a callback until it has ended; only the one who set it takes the next.
 //! 3. A ticket popped meanwhile adds one to `owed`; the holder, when it lets go, gets the debt and queues that many tickets.
+//! 4. A ticket is queued under the lock of the append. So [`close`](Lane::close), which takes that lock, has seen the last ticket: none
+//!    comes late, when the queues may belong to another loop. Queueing runs no user code, and waking a sleeper comes after the lock.
 //!
 //! A ticket without a callback (its callback went when the lane was closed) is spent on nothing.
 //!
@@ -18,6 +20,7 @@ use crate::callback::Handle;
 use asyncio_base::sync::Mutex;
 use std::any::Any;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -31,14 +34,23 @@ struct Inner {
 #[derive(Debug, Default)]
 pub struct Lane(Mutex<Inner>);
 
-/// What became of a ticket.
+/// A callback that panicked, or whose context did when it was dropped.
 #[derive(Debug)]
+pub struct Panicked {
+    /// Where the callback was queued.
+    pub location: &'static Location<'static>,
+    /// What it panicked with.
+    pub payload: Box<dyn Any + Send>,
+}
+
+/// What became of a ticket.
+#[derive(Debug, Default)]
 #[must_use = "owed tickets must be queued again"]
 pub struct Spent {
     /// Tickets that were popped meanwhile: queue as many.
     pub owed: usize,
     /// The callback that ran and panicked.
-    pub panicked: Option<(Handle, Box<dyn Any + Send>)>,
+    pub panicked: Option<Panicked>,
 }
 
 impl Lane {
@@ -47,18 +59,19 @@ impl Lane {
         Self::default()
     }
 
-    /// Appends a callback; the caller pushes a ticket. False, and the callback is not queued, if the lane is closed.
-    #[must_use]
-    pub fn push(&self, callback: Handle) -> bool {
+    /// Appends a callback and queues a ticket by `enqueue`, under the lock; returns what `enqueue` did.
+    ///
+    /// # Errors
+    ///
+    /// The callback, if the lane is closed.
+    pub fn push<R>(&self, callback: Handle, enqueue: impl FnOnce() -> R) -> Result<R, Handle> {
         let mut inner = self.0.lock();
         if inner.closed {
-            // The caller's clone or this one drops the closure: after the lock.
-            drop(inner);
-            drop(callback);
-            return false;
+            // Given back, so that the closure is dropped after the lock.
+            return Err(callback);
         }
         inner.callbacks.push_back(callback);
-        true
+        Ok(enqueue())
     }
 
     /// Spends a ticket.
@@ -66,25 +79,30 @@ impl Lane {
         let mut inner = self.0.lock();
         if inner.running {
             inner.owed += 1;
-            return Spent { owed: 0, panicked: None };
+            return Spent::default();
         }
-        let Some(callback) = inner.callbacks.pop_front() else {
-            return Spent { owed: 0, panicked: None };
-        };
+        let Some(callback) = inner.callbacks.pop_front() else { return Spent::default() };
         inner.running = true;
         drop(inner);
-        let outcome = callback.run();
+        let panicked = run(callback);
         let mut inner = self.0.lock();
         inner.running = false;
         let owed = std::mem::take(&mut inner.owed);
-        drop(inner);
-        Spent { owed, panicked: outcome.err().map(|panic| (callback, panic)) }
+        Spent { owed, panicked }
     }
 
-    /// Refuses further callbacks and hands out those that wait, to be dropped outside the lock.
+    /// Refuses further callbacks and hands out those that wait, to be discarded outside the lock.
     pub fn close(&self) -> VecDeque<Handle> {
         let mut inner = self.0.lock();
         inner.closed = true;
         std::mem::take(&mut inner.callbacks)
     }
+}
+
+/// Runs the callback and lets go of it; the values of its context may be dropped with it, and are anybody's code too.
+fn run(callback: Handle) -> Option<Panicked> {
+    let location = callback.location();
+    let run = callback.run();
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(callback)));
+    run.and(dropped).err().map(|payload| Panicked { location, payload })
 }

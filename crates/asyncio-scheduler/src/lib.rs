@@ -1,8 +1,7 @@
-//! The scheduler of asyncio: one loop, its workers, its lane, its gate. Only `asyncio` promises a stable API; this crate does not.
 //!
 //! | word | file |
 //! |---|---|
-//! | **loop** | [`event_loop`]: what `run_forever`, `stop` and `close` do |
+//! | **loop** | [`event_loop`]: what `run_forever` and `stop` do, `close.rs` what `close` does, [`errors`] why they did not |
 //! | **gate** | [`gate`]: idle, running or closed |
 //! | **worker**, **pass** | [`worker`]: one turn: collect without blocking, then run what was queued at that moment |
 //! | **run queue** | [`run_queue`]: the worker's FIFO, and the injector for other threads |
@@ -15,14 +14,19 @@
 //! of both.
 
 pub mod callback;
+mod close;
 pub mod core;
 pub mod driver;
+pub mod errors;
 pub mod event_loop;
 pub mod gate;
 pub mod lane;
+mod panics;
 pub mod run_queue;
 pub mod worker;
 
 pub use callback::Handle;
+pub use core::set_last_resort;
 pub use driver::{Driver, Reporter, Wait};
-pub use event_loop::{CloseError, Loop, LoopClosed, RunError};
+pub use errors::{CloseError, LoopClosed, RunError};
+pub use event_loop::Loop;

@@ -45,6 +45,11 @@ mod imp {
         pub fn len(&self) -> usize {
             self.0.len()
         }
+
+        /// Whether nothing is in.
+        pub fn is_empty(&self) -> bool {
+            self.0.is_empty()
+        }
     }
 
     /// The queue that any thread may push to.
@@ -65,6 +70,11 @@ mod imp {
         /// Whether nothing is in; an entry being pushed at this moment may or may not count.
         pub fn is_empty(&self) -> bool {
             self.0.is_empty()
+        }
+
+        /// How many entries are in.
+        pub fn len(&self) -> usize {
+            self.0.len()
         }
 
         /// Takes from the front.
@@ -124,12 +134,13 @@ mod imp {
 pub use imp::{Injector, RunQueue};
 
 impl RunQueue {
-    /// Moves what other threads pushed behind what is here, in their order.
+    /// Moves what other threads have pushed by now behind what is here, in their order. Threads that go on pushing cannot keep it busy.
     pub fn take_from(&self, injector: &Injector) {
         if injector.is_empty() {
             return;
         }
-        while let Some(entry) = injector.pop() {
+        for _ in 0..injector.len() {
+            let Some(entry) = injector.pop() else { break };
             self.push(entry);
         }
     }

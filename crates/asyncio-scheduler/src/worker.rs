@@ -11,7 +11,7 @@ use crate::core::Core;
 use crate::driver::Wait;
 use crate::event_loop::Loop;
 use crate::run_queue::{Entry, RunQueue};
-use asyncio_task::{Ran, TaskId};
+use asyncio_task::{Ran, Runnable, TaskId};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub(crate) struct Worker {
     queue: RunQueue,
     /// Entries run since the last look at the descriptors.
     since_look: Cell<usize>,
+    /// What the thread works for besides: the loop from inside which it closes this one.
+    outer: Option<Rc<Worker>>,
 }
 
 #[cfg(not(asyncio_loom))]
@@ -48,7 +50,7 @@ pub(crate) fn push_local(core: &'static Core, entry: Entry) -> Result<(), Entry>
     let mut entry = Some(entry);
     // Destructors of other thread-locals may wake tasks after this one is gone.
     let _ = CURRENT.try_with(|current| {
-        if let Some(worker) = current.borrow().as_deref().filter(|w| std::ptr::eq(w.core, core)) {
+        if let Some(worker) = Worker::of(core, &current.borrow()) {
             entry.take().into_iter().for_each(|entry| worker.queue.push(entry));
         }
     });
@@ -57,29 +59,12 @@ pub(crate) fn push_local(core: &'static Core, entry: Entry) -> Result<(), Entry>
 
 /// Whether this thread works for the loop that has `core`.
 pub(crate) fn works_for(core: &'static Core) -> bool {
-    let same = |worker: &Rc<Worker>| std::ptr::eq(worker.core, core);
-    CURRENT.try_with(|current| current.borrow().as_ref().is_some_and(same)).unwrap_or(false)
+    CURRENT.try_with(|current| Worker::of(core, &current.borrow()).is_some()).unwrap_or(false)
 }
 
 /// Whether this thread works for some loop.
 pub fn is_worker() -> bool {
     CURRENT.try_with(|current| current.borrow().is_some()).unwrap_or(false)
-}
-
-/// This thread stops being a worker until the guard is dropped: for closing one loop from inside another.
-pub(crate) fn suspend() -> Suspended {
-    Suspended(CURRENT.try_with(RefCell::take).ok().flatten())
-}
-
-/// Makes the thread a worker of its own loop again.
-#[derive(Debug)]
-pub(crate) struct Suspended(Option<Rc<Worker>>);
-
-impl Drop for Suspended {
-    fn drop(&mut self) {
-        let worker = self.0.take();
-        let _ = CURRENT.try_with(|current| current.replace(worker));
-    }
 }
 
 impl Worker {
@@ -88,41 +73,62 @@ impl Worker {
         let event_loop = event_loop.clone();
         // The first pass looks at everything.
         let since_look = Cell::new(ENTRIES_PER_LOOK);
-        let worker = Rc::new(Worker { event_loop, core, queue, since_look });
         // In a thread-local destructor the cell may be gone: then entries take the way of other threads, through the injector.
+        let outer = CURRENT.try_with(RefCell::take).ok().flatten();
+        let worker = Rc::new(Worker { event_loop, core, queue, since_look, outer });
         let _ = CURRENT.try_with(|current| current.replace(Some(worker.clone())));
-        Entered(worker)
+        Entered(Some(worker))
     }
 
-    /// One pass; blocks in the driver only if nothing is queued and the loop is not stopped.
-    pub(crate) fn pass(&self) {
-        self.collect();
+    /// The worker for the loop that has `core`, among those that this thread is.
+    fn of<'a>(core: &'static Core, current: &'a Option<Rc<Worker>>) -> Option<&'a Worker> {
+        let mut worker = current.as_deref()?;
+        while !std::ptr::eq(worker.core, core) {
+            worker = worker.outer.as_deref()?;
+        }
+        Some(worker)
+    }
+
+    /// One pass; blocks in the driver only if it may, nothing is queued and the loop is not stopping.
+    pub(crate) fn pass(&self, may_sleep: bool) {
+        self.collect(may_sleep);
         let queued = self.queue.len();
         self.since_look.set(self.since_look.get() + queued);
-        for _ in 0..queued {
+        self.run_entries(queued);
+    }
+
+    fn collect(&self, may_sleep: bool) {
+        self.queue.take_from(self.core.injector());
+        let driver = self.event_loop.driver();
+        let stopping = || self.event_loop.is_stopping();
+        if may_sleep && self.queue.is_empty() && !stopping() {
+            self.core.sleep(stopping, || driver.turn(Wait::UntilReady));
+            self.since_look.set(0);
+        } else if self.since_look.get() >= ENTRIES_PER_LOOK {
+            driver.turn(Wait::No);
+            self.since_look.set(0);
+        } else {
+            driver.turn(Wait::TimersOnly);
+        }
+        self.queue.take_from(self.core.injector());
+    }
+
+    fn run_entries(&self, count: usize) {
+        for _ in 0..count {
             let Some(entry) = self.queue.pop() else { break };
             self.run(entry);
         }
     }
 
-    fn collect(&self) {
+    /// Runs everything that is queued or gets queued meanwhile.
+    pub(crate) fn run_all(&self) {
         self.queue.take_from(self.core.injector());
-        let driver = self.event_loop.driver();
-        if self.queue.len() > 0 || self.event_loop.is_stopping() {
-            let look = self.since_look.get() >= ENTRIES_PER_LOOK;
-            driver.turn(if look { Wait::No } else { Wait::TimersOnly });
-            if look {
-                self.since_look.set(0);
-            }
-        } else {
-            let stopped = || self.event_loop.is_stopping();
-            self.core.sleep(stopped, || driver.turn(Wait::UntilReady));
-            self.since_look.set(0);
+        while let Some(entry) = self.queue.pop() {
+            self.run(entry);
         }
-        self.queue.take_from(self.core.injector());
     }
 
-    fn run(&self, entry: Entry) {
+    pub(crate) fn run(&self, entry: Entry) {
         match entry {
             Entry::Task(token) => {
                 if let Ran::Again(token) = token.run(UNLIMITED) {
@@ -132,62 +138,50 @@ impl Worker {
             Entry::Ticket => {
                 let spent = self.event_loop.lane().run_one();
                 (0..spent.owed).for_each(|_| self.queue.push(Entry::Ticket));
-                if let Some((callback, panic)) = spent.panicked {
-                    self.event_loop.reporter().callback_panicked(callback.location(), panic);
+                if let Some(panicked) = spent.panicked {
+                    let (location, payload) = (panicked.location, panicked.payload);
+                    self.event_loop.report(|r| r.callback_panicked(location, payload));
                 }
             }
         }
     }
 
-    /// Runs what is queued of one task only, leaving the order of the rest as it is.
-    pub(crate) fn run_only(&self, task: TaskId) {
+    /// Takes the token of one task out of the queue, if it is there, leaving the order of the rest as it is.
+    pub(crate) fn take_token(&self, task: TaskId) -> Option<Runnable> {
         self.queue.take_from(self.core.injector());
+        let mut found = None;
         for _ in 0..self.queue.len() {
             match self.queue.pop() {
-                Some(Entry::Task(token)) if token.id() == task => self.run(Entry::Task(token)),
+                Some(Entry::Task(token)) if token.id() == task => found = Some(token),
                 Some(entry) => self.queue.push(entry),
                 None => break,
             }
         }
-    }
-
-    /// Runs every token that is queued, or will be in an instant by a thread that has counted its wake and not pushed yet, until no
-    /// task is left. Tickets are spent on nothing: the lane is closed.
-    pub(crate) fn run_until_no_task(&self) {
-        let tasks_left = || !self.core.tasks.is_empty() || !self.core.local.tasks.is_empty();
-        loop {
-            self.queue.take_from(self.core.injector());
-            while let Some(entry) = self.queue.pop() {
-                self.run(entry);
-            }
-            if !tasks_left() {
-                return;
-            }
-            asyncio_base::sync::thread::yield_now();
-        }
+        found
     }
 }
 
 /// This thread is a worker until this is dropped; then its queue goes back to the loop.
 #[derive(Debug)]
-pub(crate) struct Entered(Rc<Worker>);
+pub(crate) struct Entered(Option<Rc<Worker>>);
 
 impl std::ops::Deref for Entered {
     type Target = Worker;
 
     fn deref(&self) -> &Worker {
-        &self.0
+        self.0.as_ref().expect("the worker is there until the guard is dropped")
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        let worker = CURRENT.try_with(RefCell::take).ok().flatten();
-        let queue = RunQueue::new();
-        while let Some(entry) = self.0.queue.pop() {
-            queue.push(entry);
+        drop(CURRENT.try_with(RefCell::take));
+        // The other reference was in the cell, which lends but never gives it away.
+        if let Some(Worker { event_loop, queue, outer, .. }) =
+            self.0.take().and_then(Rc::into_inner)
+        {
+            let _ = CURRENT.try_with(|current| current.replace(outer));
+            event_loop.put_queue_back(queue);
         }
-        drop(worker);
-        self.0.event_loop.put_queue_back(queue);
     }
 }

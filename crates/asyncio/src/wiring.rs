@@ -173,8 +173,12 @@ impl Driver for Wiring {
     }
 
     fn close(&self) {
-        drop(self.lane_timers.close());
-        self.timers.close();
+        // A callback is user code, also when it is dropped; one that somebody has a handle to is dropped all the same.
+        for handle in self.lane_timers.close() {
+            self.calling_wakers(|| handle.discard());
+            self.calling_wakers(|| drop(handle));
+        }
+        self.calling_wakers(|| self.timers.close());
         self.calling_wakers(|| self.reactor.close());
     }
 

@@ -9,7 +9,7 @@ pub use loom::sync::atomic::{
 
 /// Threads, by the names that std knows too.
 pub mod thread {
-    pub use loom::thread::{JoinHandle, current, park, spawn, yield_now};
+    pub use loom::thread::{JoinHandle, ThreadId, current, park, spawn, yield_now};
 }
 
 /// A mutual-exclusion lock that loom explores.

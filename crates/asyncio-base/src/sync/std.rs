@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Threads, by the names that loom knows too.
 pub mod thread {
-    pub use std::thread::{JoinHandle, current, park, spawn, yield_now};
+    pub use std::thread::{JoinHandle, ThreadId, current, park, spawn, yield_now};
 }
 
 #[cfg(not(asyncio_count_rmw))]

@@ -1,0 +1,276 @@
+//! A loop on a driver without descriptors, clock or threads, and what the tests ask of it.
+#![allow(dead_code, unreachable_pub, missing_docs, missing_debug_implementations)]
+
+use asyncio_base::context::ContextSlot;
+use asyncio_scheduler::callback::Kind;
+use asyncio_scheduler::event_loop::MainOutcome;
+use asyncio_scheduler::{Driver, Handle, Loop, LoopClosed, Reporter, Wait};
+use asyncio_task::{JoinError, Options, Task, TaskHandle, Unretrieved};
+use std::any::Any;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+type Action = Box<dyn FnOnce() + Send>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What happened, in order.
+#[derive(Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    pub fn note(&self, what: impl Into<String>) {
+        lock(&self.0).push(what.into());
+    }
+
+    /// What was noted since the last call.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.0))
+    }
+
+    /// A closure that notes `what`.
+    pub fn noting(&self, what: &'static str) -> impl FnOnce() + Send + Clone + 'static {
+        let log = self.clone();
+        move || log.note(what)
+    }
+
+    /// A value that notes `what` when it is dropped.
+    pub fn on_drop(&self, what: &'static str) -> OnDrop {
+        OnDrop(Some(Box::new(self.noting(what))))
+    }
+}
+
+/// Runs code when it is dropped.
+pub struct OnDrop(Option<Action>);
+
+impl OnDrop {
+    pub fn new(code: impl FnOnce() + Send + 'static) -> Self {
+        OnDrop(Some(Box::new(code)))
+    }
+}
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        if let Some(code) = self.0.take() {
+            code();
+        }
+    }
+}
+
+#[derive(Default)]
+struct Ready {
+    io: VecDeque<Action>,
+    timers: VecDeque<Action>,
+    /// Run when the loop would sleep.
+    idle: VecDeque<Action>,
+    unparked: bool,
+}
+
+impl Ready {
+    fn ends_a_sleep(&self) -> bool {
+        self.unparked || !self.io.is_empty() || !self.timers.is_empty()
+    }
+}
+
+#[derive(Default)]
+pub struct MockDriver {
+    ready: Mutex<Ready>,
+    changed: Condvar,
+    turns: Mutex<Vec<Wait>>,
+    pub on_close: Mutex<Option<Action>>,
+}
+
+impl MockDriver {
+    /// The next look at the descriptors does this.
+    pub fn on_io(&self, action: impl FnOnce() + Send + 'static) {
+        lock(&self.ready).io.push_back(Box::new(action));
+    }
+
+    /// The next turn does this after the descriptors.
+    pub fn on_timer(&self, action: impl FnOnce() + Send + 'static) {
+        lock(&self.ready).timers.push_back(Box::new(action));
+    }
+
+    /// The loop does this instead of sleeping, once.
+    pub fn on_idle(&self, action: impl FnOnce() + Send + 'static) {
+        lock(&self.ready).idle.push_back(Box::new(action));
+    }
+
+    /// How each turn since the last call was allowed to wait.
+    pub fn take_turns(&self) -> Vec<Wait> {
+        std::mem::take(&mut lock(&self.turns))
+    }
+
+    fn sleep(&self) {
+        let mut ready = lock(&self.ready);
+        if let Some(action) = ready.idle.pop_front() {
+            drop(ready);
+            action();
+            ready = lock(&self.ready);
+        }
+        while !ready.ends_a_sleep() {
+            ready = self.changed.wait(ready).unwrap_or_else(PoisonError::into_inner);
+        }
+        ready.unparked = false;
+    }
+
+    fn run(&self, which: impl Fn(&mut Ready) -> &mut VecDeque<Action>) {
+        let actions = std::mem::take(which(&mut lock(&self.ready)));
+        actions.into_iter().for_each(|action| action());
+    }
+}
+
+impl Driver for MockDriver {
+    fn turn(&self, wait: Wait) {
+        lock(&self.turns).push(wait);
+        if wait == Wait::UntilReady {
+            self.sleep();
+        }
+        if wait != Wait::TimersOnly {
+            self.run(|ready| &mut ready.io);
+        }
+        self.run(|ready| &mut ready.timers);
+    }
+
+    fn unpark(&self) {
+        lock(&self.ready).unparked = true;
+        self.changed.notify_one();
+    }
+
+    fn close(&self) {
+        if let Some(action) = lock(&self.on_close).take() {
+            action();
+        }
+    }
+
+    fn now(&self) -> Instant {
+        unreachable!("the scheduler reads no clock")
+    }
+
+    fn random(&self, _bound: usize) -> usize {
+        unreachable!("one worker has nothing to choose")
+    }
+
+    fn start_thread(&self, _: String, _: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        unreachable!("one worker is the thread that runs the loop")
+    }
+}
+
+/// Notes each report; a message that contains "bomb" makes it panic.
+pub struct MockReporter(pub Log);
+
+pub fn message(payload: &(dyn Any + Send)) -> String {
+    payload.downcast_ref::<&str>().map_or_else(|| "?".to_owned(), |text| (*text).to_owned())
+}
+
+impl MockReporter {
+    fn note(&self, what: String) {
+        let is_bomb = what.contains("bomb");
+        self.0.note(what);
+        assert!(!is_bomb, "the reporter panics");
+    }
+}
+
+impl Reporter for MockReporter {
+    fn callback_panicked(&self, location: &'static Location<'static>, panic: Box<dyn Any + Send>) {
+        assert!(location.file().ends_with(".rs"));
+        self.note(format!("callback panicked: {}", message(&*panic)));
+    }
+
+    fn task_destroyed(&self, task: TaskHandle) {
+        self.note(format!("destroyed: {}", task.get_name()));
+    }
+
+    fn unretrieved(&self, task: Unretrieved, error: &JoinError) {
+        let panic = error.as_panic().expect("only panics are reported");
+        self.note(format!("unretrieved: {}: {}", task.name, panic.message()));
+    }
+
+    fn destructor_panicked(&self, error: JoinError) {
+        let panic = error.as_panic().expect("made from a panic");
+        self.note(format!("destructor panicked: {}", panic.message()));
+    }
+}
+
+/// A loop and its surroundings.
+#[derive(Clone)]
+pub struct Rig {
+    pub event_loop: Arc<Loop>,
+    pub driver: Arc<MockDriver>,
+    pub log: Log,
+}
+
+impl Rig {
+    pub fn new() -> Self {
+        let log = Log::default();
+        let driver = Arc::new(MockDriver::default());
+        let event_loop = Loop::new(driver.clone(), Arc::new(MockReporter(log.clone())));
+        Rig { event_loop, driver, log }
+    }
+
+    pub fn try_call(&self, function: impl FnOnce() + Send + 'static) -> Result<Handle, LoopClosed> {
+        self.event_loop.call(Kind::Plain, ContextSlot::new(), Location::caller(), function)
+    }
+
+    pub fn call(&self, function: impl FnOnce() + Send + 'static) -> Handle {
+        self.try_call(function).expect("the loop is open")
+    }
+
+    pub fn call_threadsafe(&self, function: impl FnOnce() + Send + 'static) -> Handle {
+        let (context, location) = (ContextSlot::new(), Location::caller());
+        self.event_loop.call(Kind::ThreadSafe, context, location, function).expect("open")
+    }
+
+    pub fn call_noting(&self, what: &'static str) -> Handle {
+        self.call(self.log.noting(what))
+    }
+
+    pub fn spawn<F>(&self, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.event_loop.spawn(future, Options::default(), Location::caller())
+    }
+
+    /// A task that notes each of its turns and waits after the first.
+    pub fn spawn_noting(&self, what: &'static str) -> Task<()> {
+        let log = self.log.clone();
+        self.spawn(async move { log.note(what) })
+    }
+
+    pub fn stop_soon(&self) {
+        let event_loop = self.event_loop.clone();
+        self.call(move || event_loop.stop());
+    }
+
+    /// One pass that does not sleep.
+    pub fn pass(&self) {
+        self.event_loop.stop();
+        self.event_loop.run_forever().unwrap();
+    }
+
+    pub fn run<F: Future>(&self, main: F) -> Option<MainOutcome<F::Output>> {
+        let (options, location) = (Options::default(), Location::caller());
+        self.event_loop.run_until_complete(main, options, location, |_| {}).unwrap()
+    }
+}
+
+/// Lets the loop go on once.
+pub async fn yield_now() {
+    let mut yielded = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut yielded, true) {
+            return std::task::Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        std::task::Poll::Pending
+    })
+    .await;
+}
