@@ -1,3 +1,4 @@
+//! The scheduler of asyncio: one loop, its workers, its lane, its gate. Only `asyncio` promises a stable API; this crate does not.
 //!
 //! | word | file |
 //! |---|---|
@@ -8,6 +9,7 @@
 //! | **lane**, **ticket** | [`lane`]: the serial FIFO of callbacks |
 //! | **callback** | [`callback`]: what `call_soon` queues, and its handle |
 //! | **core** | [`core`]: what a waker reaches, never freed |
+//! | **promise** | [`promise`]: the settable future: one outcome, set once, and those who wait for it in their order |
 //! | **driver**, **seam** | [`driver`]: readiness, timers, clock, threads: everything that is not determined by the code alone |
 //!
 //! The scheduler names neither reactor nor timer: it owns the small [`Driver`](driver::Driver) trait, and the facade supplies one made
@@ -22,6 +24,7 @@ pub mod event_loop;
 pub mod gate;
 pub mod lane;
 mod panics;
+pub mod promise;
 pub mod run_queue;
 pub mod worker;
 
