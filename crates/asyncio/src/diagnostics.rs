@@ -105,6 +105,15 @@ pub(crate) struct Diagnostics {
     event_loop: OnceLock<WeakLoop>,
 }
 
+/// Hears of tasks whose handles are dropped after their loop: nobody's handler is left, so the default one writes.
+static ORPHANS: Diagnostics =
+    Diagnostics { handler: Mutex::new(None), event_loop: OnceLock::new() };
+
+/// Lets the default handler hear of tasks that outlive their loop.
+pub(crate) fn hear_orphans() {
+    asyncio_scheduler::set_last_resort(&ORPHANS);
+}
+
 impl Diagnostics {
     pub(crate) fn attach(&self, event_loop: WeakLoop) {
         // Attached once, right after both are made.

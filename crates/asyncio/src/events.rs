@@ -1,10 +1,11 @@
 //! The event loop, and the ways to find one.
 
 use crate::diagnostics::{
-    Diagnostics, ExceptionContext, ExceptionHandler, default_exception_handler,
+    self, Diagnostics, ExceptionContext, ExceptionHandler, default_exception_handler,
 };
 use crate::exceptions::{CloseError, LoopClosed, NoCurrentLoop, NoRunningLoop, RunError};
 use crate::futures::Future;
+use crate::futures::main_future::MainFuture;
 use crate::handles::{Handle, TimerHandle};
 use crate::tasks::{Task, TaskBuilder};
 use crate::wiring::{Wiring, outer_loop};
@@ -164,6 +165,7 @@ impl EventLoop {
     ///
     /// What the system said when it refused a poller.
     pub fn new() -> io::Result<EventLoop> {
+        diagnostics::hear_orphans();
         let diagnostics = Arc::new(Diagnostics::default());
         let wiring = Wiring::new(diagnostics.clone())?;
         let scheduler = Loop::new(wiring.clone(), diagnostics.clone());
@@ -403,7 +405,8 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// If the loop is closed or running, or this thread runs another; if main was cancelled; if [`stop`](Self::stop) came first.
+    /// If the loop is closed or running, or this thread runs another; if main was cancelled; if [`stop`](Self::stop) came first; if
+    /// main is a [`Future`] of another loop. (To await such a future inside main works.)
     ///
     /// # Panics
     ///
@@ -421,10 +424,11 @@ impl EventLoop {
         options: Options,
     ) -> Result<F::Output, RunError> {
         let location = Location::caller();
+        let main = MainFuture::new(main, self);
         let outcome = self
             .inside(|| self.0.scheduler.run_until_complete(main, options, location, |_task| {}));
         match outcome?.ok_or(RunError::Stopped)? {
-            MainOutcome::Returned(output) => Ok(output),
+            MainOutcome::Returned(output) => output,
             MainOutcome::Failed(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 Err(error) => {

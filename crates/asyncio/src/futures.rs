@@ -1,20 +1,22 @@
-//! The settable future.
+//! The settable future. Its protocol is `asyncio_scheduler::promise`.
+
+pub(crate) mod main_future;
 
 use crate::diagnostics::ExceptionContext;
 use crate::events::{EventLoop, copied_context, get_event_loop};
 use crate::exceptions::{CancelledError, InvalidStateError};
 use asyncio_base::context::ContextSlot;
 use asyncio_base::record;
-use asyncio_base::sync::Mutex;
 use asyncio_base::wait::WaitKind;
 use asyncio_scheduler::callback::Kind;
+use asyncio_scheduler::promise::{Held, ListenerId, Outcome, Promise};
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 /// An error that many awaiters can be given: the default of [`Future`].
 pub type SharedError = Arc<dyn Error + Send + Sync>;
@@ -71,41 +73,25 @@ impl<E: fmt::Debug + fmt::Display> Error for FutureError<E> {}
 pub struct Future<T, E = SharedError> {
     shared: Arc<Shared<T, E>>,
     /// This clone's place among the listeners, while it waits.
-    waiting: Option<CallbackId>,
+    waiting: Option<ListenerId>,
 }
 
 struct Shared<T, E> {
     event_loop: EventLoop,
     location: &'static Location<'static>,
-    state: Mutex<State<T, E>>,
+    promise: Promise<T, E, Callback<T, E>>,
 }
 
 /// Names one registered done-callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CallbackId(u64);
+pub struct CallbackId(ListenerId);
 
-struct State<T, E> {
-    outcome: Outcome<T, E>,
-    /// Those who wait, in the order in which they came.
-    listeners: Vec<(CallbackId, Listener<T, E>)>,
-    next_id: u64,
-    /// An error that nobody has seen is reported when the future goes away: this makes its text.
-    unseen: Option<fn(&E) -> String>,
-}
+type Function<T, E> = Box<dyn FnOnce(&Future<T, E>) + Send>;
 
-enum Outcome<T, E> {
-    Pending,
-    Result(T),
-    Exception(E),
-    Cancelled(CancelledError),
-    Taken,
-}
-
-type Callback<T, E> = Box<dyn FnOnce(&Future<T, E>) + Send>;
-
-enum Listener<T, E> {
-    Task(Waker),
-    Callback(Callback<T, E>, ContextSlot, &'static Location<'static>),
+struct Callback<T, E> {
+    function: Function<T, E>,
+    context: ContextSlot,
+    location: &'static Location<'static>,
 }
 
 const NOT_READY: InvalidStateError = InvalidStateError::new("Result is not ready.");
@@ -130,11 +116,9 @@ impl<T, E> Future<T, E> {
 
     #[track_caller]
     pub(crate) fn on(event_loop: &EventLoop) -> Self {
-        let state =
-            State { outcome: Outcome::Pending, listeners: Vec::new(), next_id: 0, unseen: None };
         let (event_loop, location) = (event_loop.clone(), Location::caller());
-        let shared = Arc::new(Shared { event_loop, location, state: Mutex::new(state) });
-        Future { shared, waiting: None }
+        let shared = Shared { event_loop, location, promise: Promise::new() };
+        Future { shared: Arc::new(shared), waiting: None }
     }
 
     /// The loop whose lane runs the done-callbacks.
@@ -144,12 +128,12 @@ impl<T, E> Future<T, E> {
 
     /// Whether the future is finished, in whatever way.
     pub fn done(&self) -> bool {
-        !matches!(self.shared.state.lock().outcome, Outcome::Pending)
+        self.shared.promise.is_done()
     }
 
     /// Whether the future was cancelled.
     pub fn cancelled(&self) -> bool {
-        matches!(self.shared.state.lock().outcome, Outcome::Cancelled(_))
+        self.shared.promise.is_cancelled()
     }
 
     /// The outcome.
@@ -166,16 +150,15 @@ impl<T, E> Future<T, E> {
         T: Clone,
         E: Clone,
     {
-        let mut state = self.shared.state.lock();
-        let outcome = match &state.outcome {
-            Outcome::Pending => return Err(NOT_READY),
-            Outcome::Taken => return Err(TAKEN),
-            Outcome::Result(value) => Ok(value.clone()),
-            Outcome::Exception(error) => Err(FutureError::Exception(error.clone())),
-            Outcome::Cancelled(error) => Err(FutureError::Cancelled(error.clone())),
-        };
-        state.unseen = None;
-        Ok(outcome)
+        self.shared.promise.look(|held| match held {
+            Held::Pending => Err(NOT_READY),
+            Held::Taken => Err(TAKEN),
+            Held::Outcome(Outcome::Value(value)) => Ok(Ok(value.clone())),
+            Held::Outcome(Outcome::Error(error)) => Ok(Err(FutureError::Exception(error.clone()))),
+            Held::Outcome(Outcome::Cancelled(error)) => {
+                Ok(Err(FutureError::Cancelled(error.clone())))
+            }
+        })
     }
 
     /// The exception, `None` if the future has a result.
@@ -191,16 +174,13 @@ impl<T, E> Future<T, E> {
     where
         E: Clone,
     {
-        let mut state = self.shared.state.lock();
-        let exception = match &state.outcome {
-            Outcome::Pending => return Err(NOT_SET),
-            Outcome::Taken => return Err(TAKEN),
-            Outcome::Result(_) => Ok(None),
-            Outcome::Exception(error) => Ok(Some(error.clone())),
-            Outcome::Cancelled(error) => Err(error.clone()),
-        };
-        state.unseen = None;
-        Ok(exception)
+        self.shared.promise.look(|held| match held {
+            Held::Pending => Err(NOT_SET),
+            Held::Taken => Err(TAKEN),
+            Held::Outcome(Outcome::Value(_)) => Ok(Ok(None)),
+            Held::Outcome(Outcome::Error(error)) => Ok(Ok(Some(error.clone()))),
+            Held::Outcome(Outcome::Cancelled(error)) => Ok(Err(error.clone())),
+        })
     }
 
     /// Adds a callback for the moment the future is finished: it is called on the loop's lane, in the order of registration and in a copy of
@@ -231,7 +211,7 @@ impl<T, E> Future<T, E> {
 
     fn register(
         &self,
-        callback: Callback<T, E>,
+        function: Function<T, E>,
         context: ContextSlot,
         location: &'static Location<'static>,
     ) -> CallbackId
@@ -239,21 +219,13 @@ impl<T, E> Future<T, E> {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let mut state = self.shared.state.lock();
-        let listener = Listener::Callback(callback, context, location);
-        if matches!(state.outcome, Outcome::Pending) {
-            return state.listen(listener);
-        }
-        let id = state.next_id();
-        drop(state);
-        self.notify(listener);
-        id
+        let callback = Callback { function, context, location };
+        CallbackId(self.shared.promise.add_callback(callback, |callback| self.queue(callback)))
     }
 
     /// Forgets a callback; false if it was not registered here, or is queued already.
     pub fn remove_done_callback(&self, id: CallbackId) -> bool {
-        let removed = self.shared.state.lock().forget(id);
-        removed.is_some()
+        self.shared.promise.remove_callback(id.0).is_some()
     }
 
     /// Finishes the future with a value.
@@ -266,7 +238,7 @@ impl<T, E> Future<T, E> {
         T: Send + 'static,
         E: Send + 'static,
     {
-        self.finish(Outcome::Result(value), None)
+        self.finish(Outcome::Value(value), None)
     }
 
     /// Finishes the future with an error. One that nobody looks at is reported to the loop's exception handler when the last clone of the
@@ -280,7 +252,7 @@ impl<T, E> Future<T, E> {
         T: Send + 'static,
         E: fmt::Debug + Send + 'static,
     {
-        self.finish(Outcome::Exception(error.into()), Some(|error| format!("{error:?}")))
+        self.finish(Outcome::Error(error.into()), Some(|error| format!("{error:?}")))
     }
 
     /// Cancels the future; false if it is finished already. An unseen error of a finished one is not reported any more.
@@ -308,7 +280,7 @@ impl<T, E> Future<T, E> {
     {
         let cancelled = self.finish(Outcome::Cancelled(error), None).is_ok();
         if !cancelled {
-            self.shared.state.lock().unseen = None;
+            self.shared.promise.forgive();
         }
         cancelled
     }
@@ -322,34 +294,20 @@ impl<T, E> Future<T, E> {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let mut state = self.shared.state.lock();
-        if !matches!(state.outcome, Outcome::Pending) {
-            return Err(ALREADY);
-        }
-        state.outcome = outcome;
-        state.unseen = unseen;
-        let listeners = std::mem::take(&mut state.listeners);
-        drop(state);
-        listeners.into_iter().for_each(|(_, listener)| self.notify(listener));
-        Ok(())
+        let finished = self.shared.promise.finish(outcome, unseen, |callback| self.queue(callback));
+        finished.map_err(|_outcome| ALREADY)
     }
 
-    /// Tells one who waits; without the lock.
-    fn notify(&self, listener: Listener<T, E>)
+    /// Sends a done-callback to the loop's lane; a closed loop drops it.
+    fn queue(&self, callback: Callback<T, E>)
     where
         T: Send + 'static,
         E: Send + 'static,
     {
-        match listener {
-            Listener::Task(waker) => waker.wake(),
-            Listener::Callback(callback, context, location) => {
-                let future = self.clone();
-                let call = move || callback(&future);
-                // A closed loop drops the callback.
-                let _ =
-                    self.shared.event_loop.scheduler().call(Kind::Plain, context, location, call);
-            }
-        }
+        let Callback { function, context, location } = callback;
+        let future = self.clone();
+        let call = move || function(&future);
+        let _ = self.shared.event_loop.scheduler().call(Kind::Plain, context, location, call);
     }
 
     /// Waits for the outcome and moves it out; for types that cannot be cloned. Whoever comes later finds it taken.
@@ -358,73 +316,25 @@ impl<T, E> Future<T, E> {
     ///
     /// If the outcome was taken before.
     pub async fn take(mut self) -> Result<T, FutureError<E>> {
-        std::future::poll_fn(|cx| {
-            self.poll_done(cx).map(|()| {
-                let mut state = self.shared.state.lock();
-                state.unseen = None;
-                let outcome = std::mem::replace(&mut state.outcome, Outcome::Taken);
-                drop(state);
-                match outcome {
-                    Outcome::Result(value) => Ok(value),
-                    Outcome::Exception(error) => Err(FutureError::Exception(error)),
-                    Outcome::Cancelled(error) => Err(FutureError::Cancelled(error)),
-                    Outcome::Pending | Outcome::Taken => {
-                        panic!("the outcome of the future was taken")
-                    }
-                }
-            })
-        })
-        .await
-    }
-
-    /// Ready once the future is finished.
-    fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Cloned before the lock is taken: a waker is user code.
-        let waker = cx.waker().clone();
-        let mut state = self.shared.state.lock();
-        if !matches!(state.outcome, Outcome::Pending) {
-            drop(state);
-            self.waiting = None;
-            return Poll::Ready(());
+        std::future::poll_fn(|cx| self.poll_done(cx)).await;
+        match self.shared.promise.take() {
+            Held::Outcome(Outcome::Value(value)) => Ok(value),
+            Held::Outcome(Outcome::Error(error)) => Err(FutureError::Exception(error)),
+            Held::Outcome(Outcome::Cancelled(error)) => Err(FutureError::Cancelled(error)),
+            Held::Pending | Held::Taken => panic!("the outcome of the future was taken"),
         }
-        let listener = Listener::Task(waker);
-        let replaced = match self.waiting {
-            Some(id) => state.replace(id, listener),
-            None => {
-                self.waiting = Some(state.listen(listener));
-                None
-            }
-        };
-        drop(state);
-        drop(replaced);
-        record::waits_for(WaitKind::Future, self.shared.location);
-        Poll::Pending
-    }
-}
-
-impl<T, E> State<T, E> {
-    fn next_id(&mut self) -> CallbackId {
-        self.next_id += 1;
-        CallbackId(self.next_id)
     }
 
-    fn listen(&mut self, listener: Listener<T, E>) -> CallbackId {
-        let id = self.next_id();
-        self.listeners.push((id, listener));
-        id
-    }
-
-    /// Takes a listener out, to be dropped outside the lock.
-    fn forget(&mut self, id: CallbackId) -> Option<Listener<T, E>> {
-        // Ids grow along the list.
-        let index = self.listeners.binary_search_by_key(&id.0, |(id, _)| id.0).ok()?;
-        Some(self.listeners.remove(index).1)
-    }
-
-    /// Puts a listener in another's place; returns the old one, to be dropped outside the lock.
-    fn replace(&mut self, id: CallbackId, listener: Listener<T, E>) -> Option<Listener<T, E>> {
-        let index = self.listeners.binary_search_by_key(&id.0, |(id, _)| id.0).ok()?;
-        Some(std::mem::replace(&mut self.listeners[index].1, listener))
+    /// Ready once the future is finished; the first poll looks whether the loop refuses this future as its main.
+    fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.waiting.is_none() && main_future::refuses::<Self>(&self.shared.event_loop) {
+            return Poll::Pending;
+        }
+        let polled = self.shared.promise.poll(&mut self.waiting, cx);
+        if polled.is_pending() {
+            record::waits_for(WaitKind::Future, self.shared.location);
+        }
+        polled
     }
 }
 
@@ -453,18 +363,16 @@ impl<T, E> Clone for Future<T, E> {
 impl<T, E> Drop for Future<T, E> {
     fn drop(&mut self) {
         if let Some(id) = self.waiting {
-            let listener = self.shared.state.lock().forget(id);
-            drop(listener);
+            self.shared.promise.forget(id);
         }
     }
 }
 
 impl<T, E> Drop for Shared<T, E> {
     fn drop(&mut self) {
-        let state = self.state.get_mut();
-        if let (Outcome::Exception(error), Some(describe)) = (&state.outcome, state.unseen) {
+        if let Some(text) = self.promise.unseen() {
             let mut report = ExceptionContext::new("Future exception was never retrieved");
-            report.exception = Some(Arc::new(Unseen(describe(error))));
+            report.exception = Some(Arc::new(Unseen(text)));
             report.source = Some(self.location);
             self.event_loop.call_exception_handler(report);
         }
@@ -485,37 +393,31 @@ impl Error for Unseen {}
 
 impl<T: fmt::Debug, E: fmt::Debug> fmt::Debug for Future<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(state) = self.shared.state.try_lock() else {
-            return f.write_str("<Future locked>");
-        };
-        match &state.outcome {
-            Outcome::Pending => f.write_str("<Future pending"),
-            Outcome::Result(value) => write!(f, "<Future finished result={value:?}"),
-            Outcome::Exception(error) => write!(f, "<Future finished exception={error:?}"),
-            Outcome::Cancelled(_) => f.write_str("<Future cancelled"),
-            Outcome::Taken => f.write_str("<Future finished taken"),
-        }?;
-        state.debug_callbacks(f)?;
-        f.write_str(">")
+        let shown = self.shared.promise.peek(|held, callbacks| {
+            match held {
+                Held::Pending => f.write_str("<Future pending"),
+                Held::Outcome(Outcome::Value(value)) => {
+                    write!(f, "<Future finished result={value:?}")
+                }
+                Held::Outcome(Outcome::Error(error)) => {
+                    write!(f, "<Future finished exception={error:?}")
+                }
+                Held::Outcome(Outcome::Cancelled(_)) => f.write_str("<Future cancelled"),
+                Held::Taken => f.write_str("<Future finished taken"),
+            }?;
+            debug_callbacks(f, &callbacks.map(|callback| callback.location).collect::<Vec<_>>())?;
+            f.write_str(">")
+        });
+        shown.unwrap_or_else(|| f.write_str("<Future locked>"))
     }
 }
 
-impl<T, E> State<T, E> {
-    /// `cb=[first]`, `cb=[first, second]` or `cb=[first, <n more>, last]`: where the callbacks were registered.
-    fn debug_callbacks(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let places: Vec<_> = self
-            .listeners
-            .iter()
-            .filter_map(|(_, listener)| match listener {
-                Listener::Callback(_, _, location) => Some(location),
-                Listener::Task(_) => None,
-            })
-            .collect();
-        match places[..] {
-            [] => Ok(()),
-            [one] => write!(f, " cb=[{one}]"),
-            [first, last] => write!(f, " cb=[{first}, {last}]"),
-            [first, .., last] => write!(f, " cb=[{first}, <{} more>, {last}]", places.len() - 2),
-        }
+/// `cb=[first]`, `cb=[first, second]` or `cb=[first, <n more>, last]`: where the callbacks were registered.
+fn debug_callbacks(f: &mut fmt::Formatter<'_>, places: &[&Location<'_>]) -> fmt::Result {
+    match places {
+        [] => Ok(()),
+        [one] => write!(f, " cb=[{one}]"),
+        [first, last] => write!(f, " cb=[{first}, {last}]"),
+        [first, .., last] => write!(f, " cb=[{first}, <{} more>, {last}]", places.len() - 2),
     }
 }
