@@ -7,6 +7,7 @@
 //! owned, and records nest: a callback run inside a poll sees its own, the poll sees its own again afterwards.
 
 use crate::context::ContextSlot;
+use crate::slab::Key;
 use crate::wait::{WaitKind, WaitSlot};
 use std::cell::Cell;
 use std::panic::Location;
@@ -50,6 +51,8 @@ pub struct PollRecord<'a> {
     pub wait: &'a WaitSlot,
     /// The context that variables are read from and written to.
     pub context: &'a ContextSlot,
+    /// The cancel scope being polled, as the crate that polls tasks knows it.
+    pub scope: Cell<Option<Key>>,
     /// Ready operations left before [`spend`] says no; `u32::MAX` counts nothing.
     pub budget: Cell<u32>,
 }
@@ -58,13 +61,14 @@ impl<'a> PollRecord<'a> {
     /// For code that is no task, such as a callback: only a context.
     pub fn outside(wait: &'a WaitSlot, context: &'a ContextSlot) -> Self {
         let budget = Cell::new(u32::MAX);
-        PollRecord { task_id: 0, owner: Owner::NONE, wait, context, budget }
+        PollRecord { task_id: 0, owner: Owner::NONE, wait, context, scope: Cell::new(None), budget }
     }
 
     /// The same task in another context.
     pub(crate) fn in_context<'b>(&'b self, context: &'b ContextSlot) -> PollRecord<'b> {
-        let PollRecord { task_id, owner, wait, ref budget, .. } = *self;
-        PollRecord { task_id, owner, wait, context, budget: budget.clone() }
+        let PollRecord { task_id, owner, wait, ref scope, ref budget, .. } = *self;
+        let (scope, budget) = (scope.clone(), budget.clone());
+        PollRecord { task_id, owner, wait, context, scope, budget }
     }
 }
 
@@ -107,6 +111,23 @@ pub fn with<R>(f: impl FnOnce(Option<&PollRecord<'_>>) -> R) -> R {
     f(unsafe { pointer.as_ref() })
 }
 
+/// Runs `f` with `scope` as the cancel scope being polled; the one before comes back also on a panic. Outside tasks it just runs.
+pub fn in_scope<R>(scope: Key, f: impl FnOnce() -> R) -> R {
+    /// The scope that was being polled, in the record it belongs to.
+    struct Leave<'a, 'b>(&'a PollRecord<'b>, Option<Key>);
+
+    impl Drop for Leave<'_, '_> {
+        fn drop(&mut self) {
+            self.0.scope.set(self.1);
+        }
+    }
+
+    with(|record| {
+        let _leave = record.map(|record| Leave(record, record.scope.replace(Some(scope))));
+        f()
+    })
+}
+
 /// Says what the task being polled waits for; for a leaf that is about to return `Pending`.
 #[inline]
 pub fn waits_for(kind: WaitKind, place: &'static Location<'static>) {
@@ -141,7 +162,14 @@ mod tests {
     use super::*;
 
     fn record<'a>(id: u64, wait: &'a WaitSlot, context: &'a ContextSlot) -> PollRecord<'a> {
-        PollRecord { task_id: id, owner: Owner::NONE, wait, context, budget: Cell::new(2) }
+        PollRecord {
+            task_id: id,
+            owner: Owner::NONE,
+            wait,
+            context,
+            scope: Cell::new(None),
+            budget: Cell::new(2),
+        }
     }
 
     fn current() -> Option<u64> {

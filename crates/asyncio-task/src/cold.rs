@@ -25,13 +25,14 @@
 //! 1. A late callback, also added under the lock, starts its round wholly before or after that: it is never left out of one.
 //! 2. A waiter that locked before is among those taken; one that locks afterwards finds the task finished.
 
+use crate::cancel::Tree;
 use crate::handle::TaskHandle;
 use crate::header::RawTask;
 use crate::panics;
 use crate::runnable::{call_waker, drop_output};
 use crate::state::{COMPLETE, HANDLE, JOIN_WAKER, MUST_CANCEL, SEALED, Snapshot, WATCHED};
 use asyncio_base::context::{self, ContextSlot};
-use asyncio_base::sync::Mutex;
+use asyncio_base::sync::{AtomicBool, Mutex};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,7 +53,13 @@ impl WaiterKey {
 
 /// The cold block of a task.
 #[derive(Debug, Default)]
-pub(crate) struct Cold(Mutex<Inner>);
+pub(crate) struct Cold {
+    inner: Mutex<Inner>,
+    /// The cancel tree; locked by scopes only.
+    pub(crate) tree: Mutex<Tree>,
+    /// A request was raised to the root of the tree. Written and read by whoever polls the task, one after the other.
+    pub(crate) has_root: AtomicBool,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -102,11 +109,11 @@ struct Finish {
 
 impl Cold {
     pub(crate) fn name(&self) -> Option<Arc<str>> {
-        self.0.lock().name.clone()
+        self.inner.lock().name.clone()
     }
 
     pub(crate) fn set_name(&self, name: Arc<str>) {
-        let old = self.0.lock().name.replace(name);
+        let old = self.inner.lock().name.replace(name);
         drop(old);
     }
 
@@ -117,7 +124,7 @@ impl Cold {
         message: Option<Cow<'static, str>>,
         request: impl FnOnce() -> Result<Snapshot, Snapshot>,
     ) -> Result<Snapshot, Snapshot> {
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         let old = request()?;
         if !old.has(MUST_CANCEL | SEALED) {
             inner.message = message;
@@ -127,7 +134,13 @@ impl Cold {
 
     /// The message of the request being delivered.
     pub(crate) fn take_message(&self) -> Option<Cow<'static, str>> {
-        self.0.lock().message.take()
+        self.inner.lock().message.take()
+    }
+
+    /// A request goes back to the task, with its message unless another has come.
+    pub(crate) fn restore_message(&self, message: Option<Cow<'static, str>>) {
+        let mut inner = self.inner.lock();
+        inner.message = inner.message.take().or(message);
     }
 
     /// Registers a waiter, or gives the one registered another waker; false if the task is finished.
@@ -137,7 +150,7 @@ impl Cold {
         key: &mut Option<WaiterKey>,
         waker: Waker,
     ) -> bool {
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         if inner.watch(task).is_finished() {
             drop(inner);
             return false;
@@ -151,7 +164,7 @@ impl Cold {
 
     /// Forgets a waiter.
     pub(crate) fn remove_waiter(&self, key: WaiterKey) {
-        let removed = self.0.lock().waiters.remove(&key);
+        let removed = self.inner.lock().waiters.remove(&key);
         drop(removed);
     }
 
@@ -160,7 +173,7 @@ impl Cold {
     /// The caller borrows the `Task`.
     pub(crate) fn add_callback(&self, task: RawTask, function: Function) -> CallbackId {
         let context = context::with_current(ContextSlot::copy);
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         let id = CallbackId(inner.next_number());
         inner.callbacks.push(Callback { id, function, context });
         let late = inner.watch(task).has(COMPLETE);
@@ -178,7 +191,7 @@ impl Cold {
 
     /// Forgets a callback that is not queued yet; false if there is none.
     pub(crate) fn remove_callback(&self, id: CallbackId) -> bool {
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         let found = inner.callbacks.iter().position(|callback| callback.id == id);
         let removed = found.map(|index| inner.callbacks.remove(index));
         drop(inner);
@@ -187,14 +200,14 @@ impl Cold {
 
     /// The task is complete and was watched; for its completer.
     pub(crate) fn completed(&self, task: RawTask) {
-        self.0.lock().queuer = Queuer::Busy;
+        self.inner.lock().queuer = Queuer::Busy;
         self.queue_callbacks(task);
     }
 
     /// Sends callbacks to the lane until there are no more; for the one who is `Busy`.
     fn queue_callbacks(&self, task: RawTask) {
         let finished = loop {
-            let mut inner = self.0.lock();
+            let mut inner = self.inner.lock();
             if inner.callbacks.is_empty() {
                 inner.queuer = Queuer::Adder;
                 break inner.finish_if_over(task);
@@ -211,7 +224,7 @@ impl Cold {
 
     /// One queued callback has run or was dropped.
     fn callback_done(&self, task: RawTask) {
-        let mut inner = self.0.lock();
+        let mut inner = self.inner.lock();
         inner.outstanding -= 1;
         let finished = inner.finish_if_over(task);
         drop(inner);

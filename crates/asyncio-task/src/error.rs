@@ -1,5 +1,6 @@
 //! How a task can end without a value.
 
+use crate::cancel::Origin;
 use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
@@ -12,15 +13,42 @@ use std::sync::Mutex;
 /// # Python
 ///
 /// `asyncio.CancelledError`; the message is the one given to `cancel`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct CancelledError {
     message: Option<Cow<'static, str>>,
+    /// Who asked, for raising it again.
+    origin: Origin,
 }
+
+impl Default for CancelledError {
+    fn default() -> Self {
+        Self::new(None)
+    }
+}
+
+/// Equal if the messages are.
+impl PartialEq for CancelledError {
+    fn eq(&self, other: &Self) -> bool {
+        self.message == other.message
+    }
+}
+
+impl Eq for CancelledError {}
 
 impl CancelledError {
     /// A cancellation with or without a message.
     pub fn new(message: Option<Cow<'static, str>>) -> Self {
-        CancelledError { message }
+        CancelledError { message, origin: Origin::Task }
+    }
+
+    /// What a scope has caught.
+    pub(crate) fn caught(message: Option<Cow<'static, str>>, origin: Origin) -> Self {
+        CancelledError { message, origin }
+    }
+
+    /// The message, and who asked.
+    pub(crate) fn into_parts(self) -> (Option<Cow<'static, str>>, Origin) {
+        (self.message, self.origin)
     }
 
     /// What was given to `cancel_with`.

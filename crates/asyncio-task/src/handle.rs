@@ -1,5 +1,6 @@
 //! A counted handle that knows nothing of the output's type: for watching and cancelling.
 
+use crate::cancel;
 use crate::cold::Cold;
 use crate::finished::Finished;
 use crate::header::{Header, RawTask};
@@ -116,7 +117,7 @@ impl TaskHandle {
 
     /// Takes one cancel request back: see [`Task::uncancel`](crate::Task::uncancel).
     pub fn uncancel(&self) -> usize {
-        self.header().state.uncancel() as usize
+        uncancel(self.0)
     }
 }
 
@@ -163,6 +164,15 @@ impl fmt::Debug for TaskHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         debug(self.0, f)
     }
+}
+
+/// Takes one request back; with the last one what was delivered and nobody has seen is void too.
+pub(crate) fn uncancel(task: RawTask) -> usize {
+    let left = task.header().state.uncancel();
+    if left == 0 {
+        cancel::void(task);
+    }
+    left as usize
 }
 
 /// Records a request and makes sure that the task gets a turn to answer it; false if it is complete.

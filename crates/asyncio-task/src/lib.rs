@@ -20,6 +20,7 @@
 //! stands on.
 
 mod borrowed;
+mod cancel;
 mod cell;
 mod cold;
 mod error;
@@ -37,6 +38,10 @@ mod waker;
 mod waker_slot;
 
 pub use borrowed::{Borrowed, with_borrowed};
+pub use cancel::{
+    CatchCancelled, Domain, Forward, Inside, Shield, Shieldable, Uncancellable, catch_cancelled,
+    shield, uncancellable, with_finally,
+};
 pub use cold::CallbackId;
 pub use error::{CancelledError, InvalidStateError, JoinError, PanicError};
 pub use finished::Finished;

@@ -1,15 +1,17 @@
 //! The token: the right and the duty to poll a woken task.
 
+use crate::cancel;
 use crate::error::{CancelledError, JoinError};
 use crate::handle;
 use crate::header::RawTask;
 use crate::panics;
 use crate::state::{
-    self, CANCELLED, Completed, Idle, JOIN_WAKER, MUST_CANCEL, RETRIEVED, Refused, Snapshot,
+    self, ABORT, CANCELLED, Completed, Idle, JOIN_WAKER, MUST_CANCEL, RETRIEVED, Refused, Snapshot,
     WATCHED,
 };
 use crate::waker;
 use asyncio_base::record::{self, Owner, PollRecord};
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::task::{Context, Waker};
 
@@ -63,6 +65,7 @@ impl Runnable {
             owner,
             wait: &header.wait,
             context: &header.context,
+            scope: Cell::new(None),
             budget: Cell::new(budget),
         };
         // Outside the record again when the task is finished: finishing may free what the record borrows.
@@ -79,8 +82,7 @@ impl Runnable {
     /// Delivers or polls; true once the outcome is stored.
     fn turn(&self, seen: Snapshot) -> bool {
         let task = self.0;
-        if seen.has(MUST_CANCEL) && task.header().state.take_cancel() {
-            self.fail(cancelled(task));
+        if seen.has(MUST_CANCEL) && !self.deliver() {
             return true;
         }
         // What the last poll waited for says nothing about this one.
@@ -89,7 +91,30 @@ impl Runnable {
         let waker = unsafe { waker::borrowed(task) };
         let mut cx = Context::from_waker(&waker);
         // SAFETY: the vtable belongs to the cell and the token is ours.
-        unsafe { (task.vtable().poll)(task, &mut cx) }
+        unsafe { (task.vtable().poll)(task, &mut cx) || self.is_asked_to_end() }
+    }
+
+    /// Delivers the recorded request to the task's innermost scopes; without any the task ends, and this is false. An abort asks nobody.
+    fn deliver(&self) -> bool {
+        let task = self.0;
+        let Some(request) = task.header().state.take_cancel() else { return true };
+        let message = message(task);
+        let ended = match request.has(ABORT) {
+            true => Err(message),
+            false => cancel::deliver(task, message),
+        };
+        ended.map_err(|message| self.fail(cancelled(message))).is_ok()
+    }
+
+    /// Whether a request was raised out of the task's outermost scope; then the task has ended.
+    fn is_asked_to_end(&self) -> bool {
+        match cancel::take_root(self.0) {
+            None => false,
+            Some(request) => {
+                self.fail(cancelled(request.message));
+                true
+            }
+        }
     }
 
     /// Ends a task that was never queued.
@@ -104,9 +129,12 @@ impl Runnable {
     }
 }
 
-/// The cancellation that answers a request, with the message given.
-fn cancelled(task: RawTask) -> JoinError {
-    let message = task.header().cold_if_any().and_then(|cold| cold.take_message());
+/// The message of the request being delivered.
+fn message(task: RawTask) -> Option<Cow<'static, str>> {
+    task.header().cold_if_any().and_then(|cold| cold.take_message())
+}
+
+fn cancelled(message: Option<Cow<'static, str>>) -> JoinError {
     JoinError::cancelled(CancelledError::new(message))
 }
 
@@ -126,9 +154,9 @@ fn complete(task: RawTask) {
             Ok(done) => break done,
             // Also when the value is dropped already: a request that was recorded is answered.
             Err(Refused::Cancelled) => {
-                if state.take_cancel() {
+                if state.take_cancel().is_some() {
                     // SAFETY: the output is ours until the task is complete.
-                    unsafe { (task.vtable().fail)(task, cancelled(task)) };
+                    unsafe { (task.vtable().fail)(task, cancelled(message(task))) };
                     has_output = true;
                     (is_value, flags) = outcome(task);
                 }

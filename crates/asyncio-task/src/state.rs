@@ -64,7 +64,7 @@
 //! before" and "recorded" happens. The token's holder delivers by clearing `MUST_CANCEL` in an exchange, before it polls and
 //! again before it completes; `uncancel` to 0 clears it too, and whoever clears it decided. An abort cannot be taken back.
 //!
-//! Models: `loom-tests/tests/task.rs`.
+//! Models: `loom-tests/tests/task.rs`; what they would catch: `.ci/weakenings/task.txt`.
 
 use asyncio_base::sync::{AtomicU64, Ordering};
 
@@ -198,6 +198,11 @@ impl State {
         State(AtomicU64::new(HANDLE | WAKE))
     }
 
+    /// A word in mid-life: for models, which cannot count up to [`WAKES_MANY`].
+    pub fn from_word(word: u64) -> Self {
+        State(AtomicU64::new(word))
+    }
+
     /// The word now; `Acquire`, so what the snapshot tells of has happened.
     pub fn load(&self) -> Snapshot {
         Snapshot(self.0.load(Ordering::Acquire))
@@ -297,12 +302,12 @@ impl State {
         if old.wakes() == seen.wakes() { Idle::Waiting } else { Idle::Again }
     }
 
-    /// Delivers a recorded request: true if this call cleared it, false if there was none (or `uncancel` took it back).
-    pub fn take_cancel(&self) -> bool {
+    /// Delivers a recorded request: the word before if this call cleared it, `None` if there was none (or `uncancel` took it back).
+    pub fn take_cancel(&self) -> Option<Snapshot> {
         if !self.load().has(MUST_CANCEL) {
-            return false;
+            return None;
         }
-        self.update(|now| now.has(MUST_CANCEL).then_some(now.0 & !(MUST_CANCEL | ABORT))).is_ok()
+        self.update(|now| now.has(MUST_CANCEL).then_some(now.0 & !(MUST_CANCEL | ABORT))).ok()
     }
 
     /// Completes the task; for the token's holder.
@@ -396,6 +401,19 @@ impl State {
             };
             Some((now.0 & !SEALED | sealed | MUST_CANCEL | flags) + count + wake)
         })
+    }
+
+    /// Records a delivered request again that nobody has seen, unless it was taken back; true if the caller has the token to queue.
+    #[must_use]
+    pub fn restore_cancel(&self) -> bool {
+        let restored = self.update(|now| {
+            if now.has(COMPLETE) || now.cancels() == 0 {
+                return None;
+            }
+            let wake = if now.wakes() >= WAKES_MANY { 0 } else { WAKE };
+            Some((now.0 | MUST_CANCEL) + wake)
+        });
+        restored.is_ok_and(|old| old.wakes() == 0)
     }
 
     /// Takes one request back; how many are left. At 0 an undelivered one is void, unless it is an abort.
@@ -503,7 +521,7 @@ mod tests {
         assert_eq!((state.uncancel(), state.load().has(MUST_CANCEL)), (1, true));
         assert_eq!((state.uncancel(), state.load().has(MUST_CANCEL)), (0, false));
         assert_eq!(state.uncancel(), 0);
-        assert!(!state.take_cancel());
+        assert!(state.take_cancel().is_none());
     }
 
     #[test]
@@ -511,7 +529,7 @@ mod tests {
         let state = State::new();
         assert!(state.request_cancel(0).is_ok());
         assert!(state.complete(0, true, false).is_err());
-        assert!(state.take_cancel());
+        assert!(state.take_cancel().is_some());
         assert!(state.complete(CANCELLED, true, false).is_ok());
         assert!(state.request_cancel(0).is_err());
     }

@@ -1,5 +1,6 @@
 //! The user's handle: awaits the task, takes its output, cancels it.
 
+use crate::cancel::Forward;
 use crate::cold::{CallbackId, WaiterKey};
 use crate::error::{InvalidStateError, JoinError};
 use crate::finished::Finished;
@@ -24,6 +25,9 @@ use std::task::{Context, Poll, Waker};
 ///
 /// The task runs whether or not its handle is kept: dropping a `Task` detaches it. Awaiting it gives what its future returned, or
 /// a [`JoinError`] if it was cancelled or panicked. `&task` can be awaited too, for `()`: that waits and takes nothing.
+///
+/// A cancel of the task that awaits goes on to the awaited one, whose clean-up is waited for: if it ends cancelled, so does the await; if it
+/// swallows the request and returns, the await returns that. See [`shield`](crate::shield) for an await that does not.
 ///
 /// # Cancel safety
 ///
@@ -84,6 +88,8 @@ use std::task::{Context, Poll, Waker};
 #[must_use = "a Task runs whether or not it is kept: await it, bind it, or say `.detach()`"]
 pub struct Task<T> {
     raw: RawTask,
+    /// Passes a cancel of whoever awaits this on to the task.
+    forward: Forward,
     /// The output is taken or dropped through this handle.
     output: PhantomData<T>,
 }
@@ -100,7 +106,7 @@ impl<T> Task<T> {
     ///
     /// `raw` is a cell whose output is a `T` and whose `HANDLE` bit is the caller's.
     pub(crate) unsafe fn new(raw: RawTask) -> Self {
-        Task { raw, output: PhantomData }
+        Task { raw, forward: Forward::new(), output: PhantomData }
     }
 
     fn state(&self) -> &State {
@@ -129,7 +135,7 @@ impl<T> Task<T> {
     ///
     /// An [`abort`](Self::abort) is counted too, but not taken back.
     pub fn uncancel(&self) -> usize {
-        self.state().uncancel() as usize
+        handle::uncancel(self.raw)
     }
 
     /// Ends the task without asking: its future is dropped by its loop, and no code of it runs but destructors. True unless it has
@@ -308,17 +314,20 @@ impl<T> Task<T> {
     pub fn detach(self) {}
 }
 
-impl<T> Future for Task<T> {
-    type Output = Result<T, JoinError>;
-
-    /// # Panics
-    ///
-    /// When polled again after it gave its result, and when a task awaits itself, which would never end.
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+impl<T> Task<T> {
+    /// Polls for the outcome; a cancel of the waiter is passed on to the task if `forwards`, else the waiter lets go.
+    pub(crate) fn poll_outcome(
+        &mut self,
+        cx: &mut Context<'_>,
+        forwards: bool,
+    ) -> Poll<Result<T, JoinError>> {
         let header = self.raw.header();
         loop {
             let now = header.state.load();
             if now.is_finished() {
+                if self.forward.ended(now.has(CANCELLED)) {
+                    return Poll::Pending;
+                }
                 let output = self.take();
                 return Poll::Ready(
                     output.expect("a task was awaited again after it gave its result"),
@@ -327,10 +336,27 @@ impl<T> Future for Task<T> {
             handle::refuse_own(self.raw);
             // A clone is user code: made before the slot is taken, so that its panic leaves nothing half done.
             if self.leave_waker(now, cx.waker().clone()) {
+                let raw = self.raw;
+                if forwards {
+                    self.forward.pass_on(cx.waker(), |message| {
+                        handle::request_cancel(raw, 0, message);
+                    });
+                }
                 record::waits_for(WaitKind::Task, header.location);
                 return Poll::Pending;
             }
         }
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = Result<T, JoinError>;
+
+    /// # Panics
+    ///
+    /// When polled again after it gave its result, and when a task awaits itself, which would never end.
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_outcome(cx, true)
     }
 }
 

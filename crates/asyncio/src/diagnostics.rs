@@ -77,13 +77,13 @@ impl fmt::Display for ExceptionContext {
 struct Panicked(Box<str>);
 
 impl Panicked {
-    fn new(panic: &PanicError) -> Arc<dyn Error + Send + Sync> {
+    fn of(panic: &PanicError) -> Arc<dyn Error + Send + Sync> {
         Arc::new(Panicked(panic.message().into()))
     }
 
     fn from_payload(payload: Box<dyn Any + Send>) -> Arc<dyn Error + Send + Sync> {
         let error = JoinError::panicked(payload);
-        Panicked::new(error.as_panic().expect("made from a panic"))
+        Panicked::of(error.as_panic().expect("made from a panic"))
     }
 }
 
@@ -172,13 +172,13 @@ impl Reporter for Diagnostics {
         let report = ExceptionContext::new("Task exception was never retrieved");
         let mut report = report.with_source(task.location);
         report.task_name = Some(task.name);
-        report.exception = error.as_panic().map(Panicked::new);
+        report.exception = error.as_panic().map(Panicked::of);
         self.call(report);
     }
 
     fn destructor_panicked(&self, error: JoinError) {
         let mut report = ExceptionContext::new("a destructor or a waker panicked");
-        report.exception = error.as_panic().map(Panicked::new);
+        report.exception = error.as_panic().map(Panicked::of);
         self.call(report);
     }
 }

@@ -10,6 +10,7 @@ mod handles;
 pub mod net;
 mod runners;
 mod tasks;
+mod timeouts;
 mod wiring;
 
 pub use crate::contextvars::{Context, ContextVar, Token, copy_context};
@@ -29,10 +30,16 @@ pub use crate::tasks::{
     Task, TaskBuilder, TaskHandle, TaskId, YieldNow, all_tasks, create_local_task, create_task,
     create_task as spawn, current_task, yield_now,
 };
+pub use crate::timeouts::{
+    Deadline, DeadlineOver, Timeout, TimeoutError, timeout, timeout_at, timeout_scope, wait_for,
+};
 pub use asyncio_macros::main;
 pub use asyncio_sync::{
     Barrier, BoundedSemaphore, BrokenBarrierError, Condition, Event, LifoQueue, Lock,
     PriorityQueue, Queue, QueueEmpty, QueueFull, QueueShutDown, RwLock, Semaphore,
+};
+pub use asyncio_task::{
+    CatchCancelled, Shield, Uncancellable, catch_cancelled, shield, uncancellable, with_finally,
 };
 pub use asyncio_timer::{
     Interval, MissedTicks, Sleep, interval, interval_at, secs, sleep, sleep_until,

@@ -1,0 +1,60 @@
+//! Awaiting something that can be cancelled itself: a cancel of the waiter goes to what it waits for, whose clean-up is awaited.
+
+use super::node::Node;
+use super::tree::Kind;
+use std::borrow::Cow;
+use std::task::Waker;
+
+/// The part of an await that forwards; for the poll of a task, a settable future, or many at once.
+///
+/// ```text
+///            pass_on: the request goes on            ended(true): cancelled, so the waiter is too
+///  WAITING ───────────────────────────────► FORWARDED ──────────────────────────────► UNWINDING
+///     │                                         │ ended(false): it swallowed the request
+///     │ ended: a request came too late to       └──────────────────────────────► over, the outcome counts
+///     └─ be passed on ──► UNWINDING
+/// ```
+#[derive(Debug, Default)]
+pub struct Forward {
+    node: Option<Node>,
+    /// The request was raised: the waiter stays pending until it is dropped.
+    is_unwinding: bool,
+}
+
+impl Forward {
+    /// A fresh wait.
+    pub const fn new() -> Self {
+        Forward { node: None, is_unwinding: false }
+    }
+
+    /// To be called whenever the wait is about to be pending, with the waker it leaves: passes a request on by `cancel`, once, with its
+    /// message.
+    pub fn pass_on(&mut self, waker: &Waker, cancel: impl FnOnce(Option<Cow<'static, str>>)) {
+        if self.is_unwinding {
+            return;
+        }
+        let Some(node) = Node::ensure(&mut self.node, Kind::Forward) else { return };
+        node.set_waker(waker);
+        if let Some(message) = node.begin_forward() {
+            cancel(message);
+        }
+    }
+
+    /// To be called when what is awaited has ended, before its outcome is taken: true if the waiter has to stay pending, because a cancellation
+    /// is on its way through it.
+    #[must_use]
+    pub fn ended(&mut self, was_cancelled: bool) -> bool {
+        if self.is_unwinding {
+            return true;
+        }
+        let Some(node) = self.node.take() else { return false };
+        let forwarded = node.has_forwarded();
+        let Some(request) = node.end_forward() else { return false };
+        if forwarded && !was_cancelled {
+            return false;
+        }
+        node.raise_to_parent(request);
+        self.is_unwinding = true;
+        true
+    }
+}

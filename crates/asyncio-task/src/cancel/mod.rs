@@ -1,0 +1,18 @@
+//! Cancellation that can answer: scopes that catch, hold back, forward.
+//!
+//! `tree.rs` decides where a request goes; `node.rs` is one node's place in its task; `scopes.rs` has the scopes themselves, `forward.rs` the await
+//! that passes a request on, `domain.rs` what `timeout` and task groups are made of.
+
+mod domain;
+mod forward;
+mod node;
+mod scopes;
+mod shield;
+mod tree;
+
+pub use domain::{Domain, Inside};
+pub use forward::Forward;
+pub(crate) use node::{deliver, take_root, void};
+pub use scopes::{CatchCancelled, Uncancellable, catch_cancelled, uncancellable, with_finally};
+pub use shield::{Shield, Shieldable, shield};
+pub(crate) use tree::{Origin, Tree};

@@ -1,0 +1,202 @@
+//! A node's place in the cancel tree of its task, and the lock round that tree.
+//!
+//! The tree is in the task's cold block, so a task that has no scope has no tree and pays nothing. A node belongs to the task in whose poll it
+//! was made; a scope that is polled in another task later makes a new one. What the tree wants done (wakers called, the task asked
+//! again) is done after its lock is released.
+
+use super::tree::{Effects, Kind, Origin, Request, Tree};
+use crate::handle::TaskHandle;
+use crate::header::{Header, RawTask};
+use crate::runnable::call_waker;
+use crate::waker;
+use asyncio_base::record;
+use asyncio_base::slab::Key;
+use asyncio_base::sync::Ordering;
+use std::borrow::Cow;
+use std::ptr::NonNull;
+use std::task::Waker;
+
+/// An active node; leaves the tree when dropped.
+#[derive(Debug)]
+pub(crate) struct Node {
+    task: TaskHandle,
+    key: Key,
+    /// Woken with its task: there is no waker of its own in the tree.
+    is_woken_with_task: bool,
+}
+
+/// The task being polled on this thread, and the scope that is being polled in it.
+fn current() -> Option<(RawTask, Option<Key>)> {
+    record::with(|record| {
+        let record = record?;
+        let task = NonNull::new(record.owner.as_ptr().cast_mut().cast::<Header>())?;
+        Some((RawTask::new(task), record.scope.get()))
+    })
+}
+
+/// Changes a task's tree, then does what that left to do.
+fn with_tree<R>(task: RawTask, f: impl FnOnce(&mut Tree) -> (R, Effects)) -> R {
+    let (result, effects) = f(&mut task.header().cold().tree.lock());
+    if !effects.is_empty() {
+        apply(task, effects);
+    }
+    result
+}
+
+#[cold]
+fn apply(task: RawTask, effects: Effects) {
+    if let Some(message) = effects.restore {
+        restore(task, message);
+    }
+    effects.wake.into_iter().for_each(|waker| call_waker(task, waker));
+    drop(effects.stale);
+}
+
+/// The task's own request came back unanswered: it is recorded again, unless it was taken back meanwhile.
+fn restore(task: RawTask, message: Option<Cow<'static, str>>) {
+    let header = task.header();
+    header.cold().restore_message(message);
+    if header.state.restore_cancel() {
+        // SAFETY: restoring lifted the wakes from 0, so the token is ours to make.
+        unsafe { task.schedule() };
+    }
+}
+
+impl Node {
+    /// A node in the task being polled, below the scope being polled; `None` outside tasks.
+    pub(crate) fn new(kind: Kind) -> Option<Node> {
+        let (task, parent) = current()?;
+        let key = with_tree(task, |tree| (tree.insert(parent, kind), Effects::default()));
+        Some(Node { task: TaskHandle::new_ref(task), key, is_woken_with_task: true })
+    }
+
+    /// Makes `slot` hold a node of the task being polled; lends it.
+    pub(crate) fn ensure(slot: &mut Option<Node>, kind: Kind) -> Option<&mut Node> {
+        let here = current().map(|(task, _)| task);
+        if slot.as_ref().is_some_and(|node| Some(node.task.raw()) != here) {
+            *slot = None;
+        }
+        if slot.is_none() {
+            *slot = Node::new(kind);
+        }
+        slot.as_mut()
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        Origin::Domain(self.key)
+    }
+
+    fn with_tree<R>(&self, f: impl FnOnce(&mut Tree, Key) -> (R, Effects)) -> R {
+        with_tree(self.task.raw(), |tree| f(tree, self.key))
+    }
+
+    /// Polls what is inside: nodes made there are children of this one.
+    pub(crate) fn polling<R>(&self, f: impl FnOnce() -> R) -> R {
+        record::in_scope(self.key, f)
+    }
+
+    /// Says what wakes this node. The task's own waker needs no keeping: a delivery is followed by a poll of the task.
+    pub(crate) fn set_waker(&mut self, waker: &Waker) {
+        let task = self.task.raw().as_ptr().as_ptr().cast_const().cast::<()>();
+        let is_task = waker.data() == task && waker.vtable() == waker::vtable();
+        if is_task && self.is_woken_with_task {
+            return;
+        }
+        self.is_woken_with_task = is_task;
+        // Cloned before the lock is taken, dropped after it is released.
+        let waker = (!is_task).then(|| waker.clone());
+        let before = self.with_tree(|tree, key| (tree.set_waker(key, waker), Effects::default()));
+        drop(before);
+    }
+
+    /// The request that has taken hold of this node, if there is one; this answers it.
+    pub(crate) fn take(&self) -> Option<Request> {
+        self.with_tree(|tree, key| tree.take(key))
+    }
+
+    /// Passes a request that was taken on to the enclosing scope.
+    pub(crate) fn raise_to_parent(&self, request: Request) {
+        self.with_tree(|tree, key| ((), tree.raise_to_parent(key, request)));
+        note_root(self.task.raw());
+    }
+
+    /// Asks what is inside to end; if nothing has a say, this node has the request.
+    pub(crate) fn cancel_inside(&self, message: Option<Cow<'static, str>>) {
+        self.with_tree(|tree, key| {
+            let mut effects = Effects::default();
+            if !tree.deliver(Origin::Domain(key), message.clone(), &mut effects) {
+                tree.mark_itself(key, message, &mut effects);
+            }
+            ((), effects)
+        });
+    }
+
+    /// A request to be passed on to what this node waits for, with its message; once for each request.
+    pub(crate) fn begin_forward(&self) -> Option<Option<Cow<'static, str>>> {
+        self.with_tree(|tree, key| (tree.begin_forward(key), Effects::default()))
+    }
+
+    /// Whether the request has been passed on.
+    pub(crate) fn has_forwarded(&self) -> bool {
+        self.with_tree(|tree, key| (tree.has_forwarded(key), Effects::default()))
+    }
+
+    /// What this node waited for has ended: takes the request back that it had, passed on or not.
+    pub(crate) fn end_forward(&self) -> Option<Request> {
+        self.with_tree(|tree, key| tree.end_forward(key))
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.with_tree(|tree, key| ((), tree.remove(key)));
+    }
+}
+
+/// Raises a request where this code runs: in the scope being polled, else in the task. Does nothing outside tasks.
+pub(crate) fn raise_here(request: Request) {
+    if let Some((task, scope)) = current() {
+        with_tree(task, |tree| ((), tree.raise(scope, request)));
+        note_root(task);
+    }
+}
+
+/// Delivers a cancel of the task to its innermost scopes; gives the message back if it has none.
+pub(crate) fn deliver(
+    task: RawTask,
+    message: Option<Cow<'static, str>>,
+) -> Result<(), Option<Cow<'static, str>>> {
+    if task.header().cold_if_any().is_none() {
+        return Err(message);
+    }
+    with_tree(task, |tree| {
+        let mut effects = Effects::default();
+        let delivered = tree.deliver(Origin::Task, message.clone(), &mut effects);
+        (if delivered { Ok(()) } else { Err(message) }, effects)
+    })
+}
+
+/// Lets the end of this poll look whether a request has reached the root.
+fn note_root(task: RawTask) {
+    let cold = task.header().cold();
+    let has_root = cold.tree.lock().has_root();
+    cold.has_root.store(has_root, Ordering::Relaxed);
+}
+
+/// The request by which a scope of the task, or code in none, has asked the task to end.
+pub(crate) fn take_root(task: RawTask) -> Option<Request> {
+    let cold = task.header().cold_if_any()?;
+    if !cold.has_root.load(Ordering::Relaxed) {
+        return None;
+    }
+    let request = with_tree(task, Tree::take_root)?;
+    cold.has_root.store(false, Ordering::Relaxed);
+    Some(request)
+}
+
+/// What was asked of the task and has not been seen is taken back.
+pub(crate) fn void(task: RawTask) {
+    if let Some(cold) = task.header().cold_if_any() {
+        cold.tree.lock().void();
+    }
+}

@@ -1,0 +1,200 @@
+//! The scopes: `catch_cancelled`, `uncancellable`, `with_finally`, and raising again.
+
+use super::node::{Node, raise_here};
+use super::tree::{Kind, Request};
+use crate::error::CancelledError;
+use pin_project_lite::pin_project;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+pin_project! {
+    /// Made by [`catch_cancelled`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct CatchCancelled<F> {
+        #[pin]
+        future: Option<F>,
+        node: Option<Node>,
+    }
+}
+
+/// Runs `future`; a cancellation that reaches it drops it and comes back as an error.
+///
+/// The error says who asked. Code after the scope may clean up, with awaits, and then return something else, which swallows the cancellation, or
+/// pass it on with [`CancelledError::propagate`]. Each request is delivered once: later awaits work until there is another.
+///
+/// The request goes to the innermost scope of the task; where the task does several things at once, to the innermost of each. Outside
+/// asyncio's tasks nothing is ever caught.
+///
+/// # Cancel safety
+///
+/// A scope that is dropped with a request undelivered hands it on: it is never lost.
+///
+/// # Errors
+///
+/// That the future was cancelled.
+///
+/// # Python
+///
+/// `try:` … `except CancelledError:`.
+pub fn catch_cancelled<F: Future>(future: F) -> CatchCancelled<F> {
+    CatchCancelled { future: Some(future), node: None }
+}
+
+impl<F: Future> Future for CatchCancelled<F> {
+    type Output = Result<F::Output, CancelledError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        let mut inner = |cx: &mut Context<'_>| {
+            let future = this.future.as_mut().as_pin_mut();
+            future.expect("a scope was polled again after it ended").poll(cx)
+        };
+        let Some(node) = Node::ensure(this.node, Kind::Scope) else { return inner(cx).map(Ok) };
+        let mut request = node.take();
+        if request.is_none() {
+            node.set_waker(cx.waker());
+            if let Poll::Ready(output) = node.polling(|| inner(cx)) {
+                this.future.set(None);
+                *this.node = None;
+                return Poll::Ready(Ok(output));
+            }
+            request = node.take();
+        }
+        match request {
+            None => Poll::Pending,
+            Some(request) => {
+                node.polling(|| this.future.set(None));
+                *this.node = None;
+                Poll::Ready(Err(CancelledError::from_request(request)))
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// Made by [`uncancellable`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Uncancellable<F> {
+        #[pin]
+        future: Option<F>,
+        node: Option<Node>,
+    }
+}
+
+/// Runs `future` to its end: a cancellation of the task waits for that, and strikes at the next await after it.
+///
+/// For short clean-ups. Aborting the task, or closing its loop, drops the future all the same.
+///
+/// # Cancel safety
+///
+/// Dropped from outside it ends like any future; a request that waited is handed on.
+///
+/// # Python
+///
+/// No twin; asyncio's `shield` protects another task from the cancel of its waiter, not the waiter.
+pub fn uncancellable<F: Future>(future: F) -> Uncancellable<F> {
+    Uncancellable { future: Some(future), node: None }
+}
+
+impl<F: Future> Future for Uncancellable<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let mut inner = |cx: &mut Context<'_>| {
+            let future = this.future.as_mut().as_pin_mut();
+            future.expect("uncancellable was polled again after it ended").poll(cx)
+        };
+        let output = match Node::ensure(this.node, Kind::Shield) {
+            None => ready!(inner(cx)),
+            Some(node) => ready!(node.polling(|| inner(cx))),
+        };
+        this.future.set(None);
+        // What waited is delivered again, to whatever is awaited next.
+        *this.node = None;
+        Poll::Ready(output)
+    }
+}
+
+impl CancelledError {
+    fn from_request(request: Request) -> Self {
+        CancelledError::caught(request.message, request.origin)
+    }
+
+    /// Raises the cancellation again: the enclosing scope gets it, else the task ends cancelled. Never returns.
+    ///
+    /// Other branches of the scope that gets it are dropped, once clean-ups below it that hold back have ended.
+    ///
+    /// # Python
+    ///
+    /// `raise`.
+    pub async fn propagate<T>(self) -> T {
+        let (message, origin) = self.into_parts();
+        let mut request = Some(Request { origin, message });
+        poll_fn(move |_| {
+            request.take().into_iter().for_each(raise_here);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Ends the cancellation here, on purpose; the task goes on.
+    ///
+    /// # Python
+    ///
+    /// `except CancelledError: pass`.
+    pub fn swallow(self) {}
+}
+
+/// Runs `body`, then `cleanup`, however the body ended: with its value, by a cancellation, or by a panic; then goes on as the body did.
+///
+/// The clean-up may await and is not cancelled half-way; see [`uncancellable`].
+///
+/// # Cancel safety
+///
+/// Dropped from outside (a lost branch of `select!`, an abort), the clean-up does not run: only destructors do.
+///
+/// # Panics
+///
+/// Resumes a panic of the body after the clean-up.
+///
+/// # Python
+///
+/// `try:` … `finally:`.
+pub async fn with_finally<F, C>(body: F, cleanup: impl FnOnce() -> C) -> F::Output
+where
+    F: Future,
+    C: Future<Output = ()>,
+{
+    let outcome = catch_cancelled(CatchPanic { future: body }).await;
+    uncancellable(cleanup()).await;
+    match outcome {
+        Ok(Ok(output)) => output,
+        Ok(Err(panic)) => resume_unwind(panic),
+        Err(cancelled) => cancelled.propagate().await,
+    }
+}
+
+pin_project! {
+    /// Turns a panic of the future into a value.
+    struct CatchPanic<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future> Future for CatchPanic<F> {
+    type Output = std::thread::Result<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let future = self.project().future;
+        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    }
+}

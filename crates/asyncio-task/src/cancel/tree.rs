@@ -1,0 +1,419 @@
+//! The cancel tree of a task: where a request goes, and that it is never lost. A pure data structure; `node.rs` puts the lock round it.
+//!
+//! Awaitables that have a say in cancellation are *nodes*: a scope that catches, one that holds back, a domain that cancels what is inside it
+//! (`timeout`, a task group), an await that forwards to another task. A node's parent is the node in whose poll it was first polled.
+//!
+//! # A request
+//!
+//! ```text
+//!            deliver                       take                 (the scope has returned it)
+//!  origin ────────────► marks on the ────────────► answered
+//!    ▲                  innermost nodes
+//!    │                       │ raise: the node passes it on to its parent, at the root to the task
+//!    └───────────────────────┘
+//!       every mark gone and none answered: back to the origin, to be delivered again
+//! ```
+//!
+//! A request comes from the task (`cancel`) or from a domain (its deadline). It is delivered to the *innermost* active nodes below its
+//! origin: those without active children. Where one task does several things at once there are several, and each gets a mark.
+//!
+//! # Rules
+//!
+//! 1. A request is open while it has marks. A mark ends by being taken (that answers the request), by being raised to the parent (the mark
+//!    moves), or with its node.
+//! 2. When the last mark of an unanswered request ends with its node, the request goes back to its origin. So it is not lost with a branch of
+//!    `select!` that lost, with a scope that finished just then, or with one that held it back.
+//! 3. A node that holds back stops a request: nothing inside it is marked. It gets the mark, and when it finishes rule 2 applies.
+//! 4. A node that meets two requests keeps the one from further out; the other counts as answered by it.
+//! 5. A raised request takes hold of a node when nothing below is *busy*: holding back, or waiting for the clean-up of a task it forwarded to.
+//! 6. `uncancel` to 0 voids what the task has asked for and no node has taken: those marks are as if they were not there.
+
+use asyncio_base::slab::{Key, Slab};
+use std::borrow::Cow;
+use std::task::Waker;
+
+/// Who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// `cancel` on the task.
+    Task,
+    /// The domain with this key.
+    Domain(Key),
+}
+
+/// What a node does with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Takes it, or raises what is not its own.
+    Scope,
+    /// Waits for a task; passes it on to that task.
+    Forward,
+    /// Holds it back until it has finished.
+    Shield,
+}
+
+/// A request that a node has taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) origin: Origin,
+    pub(crate) message: Option<Cow<'static, str>>,
+}
+
+#[derive(Debug)]
+struct Node {
+    parent: Option<Key>,
+    /// Active children.
+    children: u32,
+    kind: Kind,
+    mark: Option<Mark>,
+    /// A forwarding node that has passed its request on and waits for the clean-up.
+    forwarded: bool,
+    /// What the node was last polled with, if that is not the task's own waker.
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    request: Key,
+    /// Raised by a child, not delivered: waits for what is busy below (rule 5).
+    raised: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    request: Request,
+    marks: u32,
+    answered: bool,
+    /// Of a request of the task that was delivered and not raised: how often those had been voided when it was made.
+    epoch: Option<u64>,
+}
+
+/// The nodes of one task and the requests that are open.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    nodes: Slab<Node>,
+    open: Slab<Open>,
+    /// A request raised to the root: the task ends.
+    root: Option<Key>,
+    epoch: u64,
+}
+
+/// What is left to do after the lock is released.
+#[derive(Debug, Default)]
+#[must_use = "wakers have to be called and requests delivered again"]
+pub(crate) struct Effects {
+    /// To be called, outside the lock.
+    pub(crate) wake: Vec<Waker>,
+    /// The task's own request came back: `must_cancel` again, with this message.
+    pub(crate) restore: Option<Option<Cow<'static, str>>>,
+    /// To be dropped outside the lock.
+    pub(crate) stale: Option<Waker>,
+}
+
+impl Effects {
+    /// Nothing is left to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wake.is_empty() && self.restore.is_none() && self.stale.is_none()
+    }
+}
+
+impl Tree {
+    // ----- nodes
+
+    /// Adds an active node.
+    pub(crate) fn insert(&mut self, parent: Option<Key>, kind: Kind) -> Key {
+        // The parent may be gone: a future that was first polled elsewhere and moved.
+        let parent = parent.filter(|&parent| self.nodes.contains(parent));
+        if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(parent)) {
+            parent.children += 1;
+        }
+        let node = Node { parent, children: 0, kind, mark: None, forwarded: false, waker: None };
+        self.nodes.insert(node)
+    }
+
+    /// Keeps the waker of a node that is not woken with its task; `None` for one that is. Returns the one it replaces.
+    pub(crate) fn set_waker(&mut self, node: Key, waker: Option<Waker>) -> Option<Waker> {
+        let node = self.nodes.get_mut(node)?;
+        std::mem::replace(&mut node.waker, waker)
+    }
+
+    /// Takes a node out: it has finished, or was dropped.
+    pub(crate) fn remove(&mut self, key: Key) -> Effects {
+        let Some(node) = self.nodes.remove(key) else { return Effects::default() };
+        if let Some(parent) = node.parent.and_then(|parent| self.nodes.get_mut(parent)) {
+            parent.children -= 1;
+        }
+        let mut effects = Effects { stale: node.waker, ..Effects::default() };
+        if let Some(mark) = node.mark {
+            // A domain's own request ends with it.
+            let own = self
+                .open
+                .get(mark.request)
+                .is_some_and(|o| o.request.origin == Origin::Domain(key));
+            self.end_mark(mark.request, own, &mut effects);
+        }
+        effects
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = (Key, &Node)> {
+        let at = |index| Some((self.nodes.key_at(index)?, self.nodes.at(index)?));
+        (0..self.nodes.positions()).filter_map(at)
+    }
+
+    // ----- requests
+
+    /// Marks the innermost nodes below `origin`; false, and no request is open, if there are none.
+    pub(crate) fn deliver(
+        &mut self,
+        origin: Origin,
+        message: Option<Cow<'static, str>>,
+        effects: &mut Effects,
+    ) -> bool {
+        let at = match origin {
+            Origin::Task => None,
+            Origin::Domain(key) => Some(key),
+        };
+        let innermost: Vec<Key> = self.innermost_below(at);
+        if innermost.is_empty() {
+            return false;
+        }
+        let epoch = (origin == Origin::Task).then_some(self.epoch);
+        let request = Request { origin, message };
+        let request = self.open.insert(Open { request, marks: 0, answered: false, epoch });
+        for node in innermost {
+            self.mark(Some(node), Mark { request, raised: false }, effects);
+        }
+        true
+    }
+
+    /// Active nodes without active children, or that hold back, with nothing that holds back between them and `at`.
+    fn innermost_below(&self, at: Option<Key>) -> Vec<Key> {
+        let leaf = |node: &Node| node.children == 0 || node.kind == Kind::Shield;
+        let mut found = Vec::new();
+        for (key, node) in self.nodes() {
+            if Some(key) != at && leaf(node) && self.is_open_to(node.parent, at) {
+                found.push(key);
+            }
+        }
+        found
+    }
+
+    /// Whether a request from `at` reaches what lies below `from`.
+    fn is_open_to(&self, mut from: Option<Key>, at: Option<Key>) -> bool {
+        loop {
+            if from == at {
+                return true;
+            }
+            match from.and_then(|key| self.nodes.get(key)) {
+                Some(node) if node.kind != Kind::Shield => from = node.parent,
+                _ => return false,
+            }
+        }
+    }
+
+    /// Puts a mark on a node, or on the root.
+    fn mark(&mut self, at: Option<Key>, mark: Mark, effects: &mut Effects) {
+        let before = match at.and_then(|key| self.nodes.get(key)) {
+            Some(node) => node.mark,
+            None => self.root.map(|request| Mark { request, raised: true }),
+        };
+        let (keep, lose) = match before {
+            Some(before) if self.is_further_out(before.request, mark.request) => {
+                (before, Some(mark))
+            }
+            Some(before) => (mark, Some(before)),
+            None => (mark, None),
+        };
+        if let Some(open) = self.open.get_mut(mark.request) {
+            open.marks += 1;
+        }
+        match at.and_then(|key| self.nodes.get_mut(key)) {
+            Some(node) => {
+                node.mark = Some(keep);
+                effects.wake.extend(node.waker.clone());
+            }
+            None => self.root = Some(keep.request),
+        }
+        if let Some(lose) = lose {
+            self.end_mark(lose.request, true, effects);
+        }
+    }
+
+    /// Whether request `a` comes from further out than `b`; the task is further out than all. Equal counts: the earlier one stays.
+    fn is_further_out(&self, a: Key, b: Key) -> bool {
+        let origin = |key| self.open.get(key).map(|open| open.request.origin);
+        match (origin(a), origin(b)) {
+            (Some(Origin::Task), _) => !self.is_void(a),
+            (_, Some(Origin::Task)) => false,
+            (Some(Origin::Domain(a)), Some(Origin::Domain(b))) => self.is_open_to(Some(b), Some(a)),
+            _ => false,
+        }
+    }
+
+    /// A mark is gone. Rule 2.
+    fn end_mark(&mut self, request: Key, answers: bool, effects: &mut Effects) {
+        let Some(open) = self.open.get_mut(request) else { return };
+        open.marks -= 1;
+        open.answered |= answers;
+        if open.marks > 0 {
+            return;
+        }
+        let void = self.is_void(request);
+        let Some(open) = self.open.remove(request) else { return };
+        if open.answered || void {
+            return;
+        }
+        match open.request.origin {
+            Origin::Task => effects.restore = Some(open.request.message),
+            Origin::Domain(key) => self.redeliver(key, open.request.message, effects),
+        }
+    }
+
+    /// A domain's request came back: to the innermost nodes of now, else to the domain itself.
+    fn redeliver(
+        &mut self,
+        domain: Key,
+        message: Option<Cow<'static, str>>,
+        effects: &mut Effects,
+    ) {
+        if !self.nodes.contains(domain) {
+            return; // The domain has finished: its request with it.
+        }
+        if !self.deliver(Origin::Domain(domain), message.clone(), effects) {
+            self.mark_itself(domain, message, effects);
+        }
+    }
+
+    /// Marks a domain with a request of its own: nothing inside it has a say.
+    pub(crate) fn mark_itself(
+        &mut self,
+        domain: Key,
+        message: Option<Cow<'static, str>>,
+        effects: &mut Effects,
+    ) {
+        let request = Request { origin: Origin::Domain(domain), message };
+        let open = Open { request, marks: 0, answered: false, epoch: None };
+        let request = self.open.insert(open);
+        self.mark(Some(domain), Mark { request, raised: false }, effects);
+    }
+
+    fn is_void(&self, request: Key) -> bool {
+        let epoch = self.open.get(request).and_then(|open| open.epoch);
+        epoch.is_some_and(|epoch| epoch < self.epoch)
+    }
+
+    /// `uncancel` has reached 0. Rule 6.
+    pub(crate) fn void(&mut self) {
+        self.epoch += 1;
+    }
+
+    /// The request that has taken hold of a node: it is the node's to return or to raise, and this answers it.
+    pub(crate) fn take(&mut self, key: Key) -> (Option<Request>, Effects) {
+        let mut effects = Effects::default();
+        let Some(mark) = self.nodes.get(key).and_then(|node| node.mark) else {
+            return (None, effects);
+        };
+        if mark.raised && self.is_busy_below(Some(key)) {
+            return (None, effects);
+        }
+        let void = self.is_void(mark.request);
+        let request = self.open.get(mark.request).map(|open| open.request.clone());
+        if let Some(node) = self.nodes.get_mut(key) {
+            node.mark = None;
+        }
+        self.end_mark(mark.request, true, &mut effects);
+        (request.filter(|_| !void), effects)
+    }
+
+    /// The task has to end: a request was raised to the root and nothing is busy any more.
+    pub(crate) fn take_root(&mut self) -> (Option<Request>, Effects) {
+        let mut effects = Effects::default();
+        let Some(request) = self.root.filter(|_| !self.is_busy_below(None)) else {
+            return (None, effects);
+        };
+        let taken = self.open.get(request).map(|open| open.request.clone());
+        self.root = None;
+        self.end_mark(request, true, &mut effects);
+        (taken, effects)
+    }
+
+    /// Whether a request was raised to the root.
+    pub(crate) fn has_root(&self) -> bool {
+        self.root.is_some()
+    }
+
+    /// Rule 5.
+    fn is_busy_below(&self, at: Option<Key>) -> bool {
+        let busy = |node: &Node| node.kind == Kind::Shield || node.forwarded;
+        let below = |node: &Node| {
+            let mut from = node.parent;
+            while from != at {
+                match from.and_then(|key| self.nodes.get(key)) {
+                    Some(node) => from = node.parent,
+                    None => return false,
+                }
+            }
+            true
+        };
+        self.nodes().any(|(key, node)| Some(key) != at && busy(node) && below(node))
+    }
+
+    /// Raises a request at `at`: in the scope with that key, at the root without. The raiser stays pending.
+    pub(crate) fn raise(&mut self, at: Option<Key>, request: Request) -> Effects {
+        let mut effects = Effects::default();
+        let at = at.filter(|&key| self.nodes.contains(key));
+        // A domain that does not enclose the place cannot be meant: the task is.
+        let origin = match request.origin {
+            Origin::Domain(domain) if self.encloses(domain, at) => request.origin,
+            _ => Origin::Task,
+        };
+        let request = Request { origin, ..request };
+        // What is unwinding goes on: `uncancel` takes back only what nobody has seen.
+        let open = Open { request, marks: 0, answered: false, epoch: None };
+        let request = self.open.insert(open);
+        self.mark(at, Mark { request, raised: true }, &mut effects);
+        effects
+    }
+
+    fn encloses(&self, domain: Key, mut at: Option<Key>) -> bool {
+        while let Some(key) = at {
+            if key == domain {
+                return true;
+            }
+            at = self.nodes.get(key).and_then(|node| node.parent);
+        }
+        false
+    }
+
+    /// Raises a request that `key` has taken in its parent.
+    pub(crate) fn raise_to_parent(&mut self, key: Key, request: Request) -> Effects {
+        let parent = self.nodes.get(key).and_then(|node| node.parent);
+        self.raise(parent, request)
+    }
+
+    // ----- forwarding
+
+    /// Whether a forwarding node has a request that it has not passed on; from now on it has. Gives the message.
+    pub(crate) fn begin_forward(&mut self, key: Key) -> Option<Option<Cow<'static, str>>> {
+        let mark = self.nodes.get(key)?.mark?;
+        if self.is_void(mark.request) {
+            return None;
+        }
+        let message = self.open.get(mark.request)?.request.message.clone();
+        let node = self.nodes.get_mut(key)?;
+        if std::mem::replace(&mut node.forwarded, true) { None } else { Some(message) }
+    }
+
+    /// Whether the node has passed its request on.
+    pub(crate) fn has_forwarded(&self, key: Key) -> bool {
+        self.nodes.get(key).is_some_and(|node| node.forwarded)
+    }
+
+    /// What it forwarded to has ended: takes the request back, if it is still one.
+    pub(crate) fn end_forward(&mut self, key: Key) -> (Option<Request>, Effects) {
+        if let Some(node) = self.nodes.get_mut(key) {
+            node.forwarded = false;
+        }
+        self.take(key)
+    }
+}

@@ -1,0 +1,416 @@
+//! `timeout`, `wait_for` and their kin: cancel what takes too long, let it clean up, and say so.
+
+use crate::events::now;
+use asyncio_base::sync::Mutex;
+use asyncio_task::{Domain, Inside};
+use asyncio_timer::{Sleep, sleep_until};
+use pin_project_lite::pin_project;
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// The deadline passed.
+///
+/// # Python
+///
+/// `TimeoutError`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TimeoutError;
+
+impl fmt::Display for TimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the deadline passed")
+    }
+}
+
+impl std::error::Error for TimeoutError {}
+
+impl From<TimeoutError> for io::Error {
+    fn from(error: TimeoutError) -> Self {
+        io::Error::new(io::ErrorKind::TimedOut, error)
+    }
+}
+
+/// When a timeout strikes.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    /// So long after the first poll.
+    After(Duration),
+    At(Instant),
+    Never,
+}
+
+impl When {
+    fn deadline(self, now: Instant) -> Option<Instant> {
+        match self {
+            // Beyond the clock's range is never.
+            When::After(delay) => now.checked_add(delay),
+            When::At(deadline) => Some(deadline),
+            When::Never => None,
+        }
+    }
+}
+
+pin_project! {
+    /// Made by [`timeout`], [`timeout_at`] and [`wait_for`].
+    #[must_use = "futures do nothing unless awaited"]
+    pub struct Timeout<F> {
+        #[pin]
+        future: Option<F>,
+        domain: Domain,
+        alarm: Alarm,
+    }
+}
+
+impl<F> Timeout<F> {
+    fn new(when: When, future: F) -> Self {
+        let alarm = Alarm { when, sleep: None, phase: Phase::Created };
+        Timeout { future: Some(future), domain: Domain::new(), alarm }
+    }
+
+    /// The deadline; `None` without one, or before the first poll of one that counts from there.
+    pub fn when(&self) -> Option<Instant> {
+        match self.alarm.when {
+            When::At(deadline) => Some(deadline),
+            When::After(_) | When::Never => None,
+        }
+    }
+
+    /// Whether the deadline has struck.
+    pub fn expired(&self) -> bool {
+        self.alarm.phase == Phase::Expired
+    }
+}
+
+impl<F> fmt::Debug for Timeout<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match (self.alarm.phase, &self.future) {
+            (Phase::Created, _) => "created",
+            (Phase::Active | Phase::Due, Some(_)) => "active",
+            (Phase::Active | Phase::Due, None) => "finished",
+            (Phase::Expired, Some(_)) => "expiring",
+            (Phase::Expired, None) => "expired",
+        };
+        write!(f, "<Timeout [{state}] when={:?}>", self.when())
+    }
+}
+
+/// Waits for `future` no longer than `delay` from the first poll.
+///
+/// When the deadline strikes, what is inside is cancelled and *waited for*: a scope in it may clean up with awaits first. If it answers the
+/// cancellation with a value after all, that value is returned. A cancellation from elsewhere passes through. A future that is ready at its
+/// first poll is never timed out, and costs no timer.
+///
+/// # Cancel safety
+///
+/// Dropping it drops the future.
+///
+/// # Errors
+///
+/// [`TimeoutError`] if the deadline struck and the cancellation was not answered.
+///
+/// # Panics
+///
+/// If it has to wait where no loop runs: "no running event loop".
+///
+/// # Examples
+///
+/// ```
+/// use asyncio::{TimeoutError, secs, sleep, timeout};
+///
+/// asyncio::run(async {
+///     assert_eq!(timeout(secs(5.0), async { 1 }).await, Ok(1));
+///     assert_eq!(timeout(secs(0.01), sleep(secs(5.0))).await, Err(TimeoutError::default()));
+/// });
+/// ```
+///
+/// # Python
+///
+/// `async with asyncio.timeout(delay):`.
+pub fn timeout<F: IntoFuture>(delay: Duration, future: F) -> Timeout<F::IntoFuture> {
+    Timeout::new(When::After(delay), future.into_future())
+}
+
+/// As [`timeout`], until a moment on the loop's clock.
+///
+/// # Python
+///
+/// `async with asyncio.timeout_at(when):`.
+pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
+    Timeout::new(When::At(deadline), future.into_future())
+}
+
+/// As [`timeout`], where `None` waits for as long as it takes.
+///
+/// # Python
+///
+/// `asyncio.wait_for()`.
+pub fn wait_for<F: IntoFuture>(
+    future: F,
+    limit: impl Into<Option<Duration>>,
+) -> Timeout<F::IntoFuture> {
+    let when = limit.into().map_or(When::Never, When::After);
+    Timeout::new(when, future.into_future())
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Created,
+    Active,
+    /// The deadline had passed at the start: what is inside runs to its first wait, and is interrupted there.
+    Due,
+    /// The deadline has struck.
+    Expired,
+}
+
+/// The timer of a timeout: not made before it has to wait.
+struct Alarm {
+    when: When,
+    sleep: Option<Sleep>,
+    phase: Phase,
+}
+
+impl Alarm {
+    /// Fixes a deadline that counts from the first poll.
+    fn start(&mut self) {
+        if let When::Never = self.when {
+            self.phase = Phase::Active;
+            return;
+        }
+        let now = now();
+        let deadline = self.when.deadline(now);
+        self.when = deadline.map_or(When::Never, When::At);
+        let passed = deadline.is_some_and(|deadline| deadline <= now);
+        self.phase = if passed { Phase::Due } else { Phase::Active };
+    }
+
+    /// Ready once, when the deadline strikes.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let When::At(deadline) = self.when else { return Poll::Pending };
+        match self.phase {
+            Phase::Expired => return Poll::Pending,
+            // Strikes through the queue, as every deadline does: what is inside has not run since its first wait.
+            Phase::Due => cx.waker().wake_by_ref(),
+            Phase::Created | Phase::Active => {
+                let sleep = self.sleep.get_or_insert_with(|| sleep_until(deadline));
+                std::task::ready!(Pin::new(sleep).poll(cx));
+                self.sleep = None;
+                self.phase = Phase::Expired;
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// A deadline that had passed at the start strikes now, before what is inside is polled a second time.
+    fn strikes_first(&mut self) -> bool {
+        let strikes = self.phase == Phase::Due;
+        if strikes {
+            self.phase = Phase::Expired;
+        }
+        strikes
+    }
+
+    fn set(&mut self, deadline: Option<Instant>) {
+        match (deadline, &mut self.sleep) {
+            (Some(deadline), Some(sleep)) => sleep.reset(deadline),
+            (None, sleep) => *sleep = None,
+            (Some(_), None) => {}
+        }
+        self.when = deadline.map_or(When::Never, When::At);
+    }
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, TimeoutError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        if this.alarm.phase == Phase::Created {
+            this.alarm.start();
+        } else if this.alarm.strikes_first() {
+            this.domain.cancel(None);
+        }
+        loop {
+            match this.domain.poll(this.future.as_mut(), cx) {
+                Poll::Ready(Inside::Returned(output)) => return Poll::Ready(Ok(output)),
+                Poll::Ready(Inside::Cancelled) => return Poll::Ready(Err(TimeoutError)),
+                Poll::Pending => {}
+            }
+            std::task::ready!(this.alarm.poll(cx));
+            this.domain.cancel(None);
+        }
+    }
+}
+
+/// The deadline of a [`timeout_scope`], to look at and to move.
+///
+/// # Python
+///
+/// `asyncio.Timeout`.
+#[derive(Clone)]
+pub struct Deadline(Arc<Mutex<Shared>>);
+
+struct Shared {
+    when: Option<Instant>,
+    moved: bool,
+    phase: ScopePhase,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ScopePhase {
+    Active,
+    Expiring,
+    Expired,
+    Finished,
+}
+
+/// The deadline of a scope that has struck, or whose scope has ended, cannot be moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeadlineOver {
+    state: &'static str,
+}
+
+impl fmt::Display for DeadlineOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot change state of {} Timeout", self.state)
+    }
+}
+
+impl std::error::Error for DeadlineOver {}
+
+impl Deadline {
+    /// The deadline; `None` while there is none.
+    pub fn when(&self) -> Option<Instant> {
+        self.0.lock().when
+    }
+
+    /// Whether the deadline has struck, also after the scope has ended.
+    pub fn expired(&self) -> bool {
+        matches!(self.0.lock().phase, ScopePhase::Expiring | ScopePhase::Expired)
+    }
+
+    /// Moves the deadline, or takes it away.
+    ///
+    /// # Errors
+    ///
+    /// If it has struck, or the scope has ended.
+    ///
+    /// # Python
+    ///
+    /// `Timeout.reschedule()`.
+    pub fn reschedule(&self, when: impl Into<Option<Instant>>) -> Result<(), DeadlineOver> {
+        let when = when.into();
+        let mut shared = self.0.lock();
+        let state = match shared.phase {
+            ScopePhase::Active => {
+                (shared.when, shared.moved) = (when, true);
+                let waker = shared.waker.take();
+                drop(shared);
+                waker.into_iter().for_each(Waker::wake);
+                return Ok(());
+            }
+            ScopePhase::Expiring => "expiring",
+            ScopePhase::Expired => "expired",
+            ScopePhase::Finished => "finished",
+        };
+        Err(DeadlineOver { state })
+    }
+
+    fn set_phase(&self, phase: ScopePhase) {
+        self.0.lock().phase = phase;
+    }
+
+    /// The new deadline, if it was moved since the last look; leaves the waker for the next move.
+    fn moved(&self, waker: &Waker) -> Option<Option<Instant>> {
+        let waker = waker.clone();
+        let mut shared = self.0.lock();
+        let stale = shared.waker.replace(waker);
+        let moved = std::mem::take(&mut shared.moved).then_some(shared.when);
+        drop(shared);
+        drop(stale);
+        moved
+    }
+}
+
+impl fmt::Debug for Deadline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.try_lock() {
+            Some(shared) => {
+                let state = format!("{:?}", shared.phase).to_lowercase();
+                write!(f, "<Timeout [{state}] when={:?}>", shared.when)
+            }
+            None => f.write_str("<Timeout locked>"),
+        }
+    }
+}
+
+/// Runs the future that `body` makes of its [`Deadline`], which it may look at and move.
+///
+/// # Cancel safety
+///
+/// As [`timeout`].
+///
+/// # Errors
+///
+/// As [`timeout`].
+///
+/// # Examples
+///
+/// ```
+/// use asyncio::{now, secs, sleep, timeout_scope};
+///
+/// asyncio::run(async {
+///     let outcome = timeout_scope(secs(0.01), async |deadline| {
+///         deadline.reschedule(now() + secs(10.0)).unwrap();
+///         sleep(secs(0.02)).await;
+///         "in time"
+///     });
+///     assert_eq!(outcome.await, Ok("in time"));
+/// });
+/// ```
+///
+/// # Python
+///
+/// `async with asyncio.timeout(delay) as deadline:`.
+pub async fn timeout_scope<R>(
+    delay: impl Into<Option<Duration>>,
+    body: impl AsyncFnOnce(Deadline) -> R,
+) -> Result<R, TimeoutError> {
+    let when = delay.into().and_then(|delay| now().checked_add(delay));
+    let shared = Shared { when, moved: false, phase: ScopePhase::Active, waker: None };
+    let deadline = Deadline(Arc::new(Mutex::new(shared)));
+    let mut timeout =
+        std::pin::pin!(Timeout::new(when.map_or(When::Never, When::At), body(deadline.clone()),));
+    let outcome = std::future::poll_fn(|cx| poll_scope(timeout.as_mut(), &deadline, cx)).await;
+    let expired = deadline.expired();
+    deadline.set_phase(if expired { ScopePhase::Expired } else { ScopePhase::Finished });
+    outcome
+}
+
+fn poll_scope<F: Future>(
+    mut timeout: Pin<&mut Timeout<F>>,
+    deadline: &Deadline,
+    cx: &mut Context<'_>,
+) -> Poll<Result<F::Output, TimeoutError>> {
+    loop {
+        let polled = timeout.as_mut().poll(cx);
+        if timeout.expired() {
+            deadline.set_phase(ScopePhase::Expiring);
+        }
+        if polled.is_ready() {
+            return polled;
+        }
+        match deadline.moved(cx.waker()) {
+            None => return Poll::Pending,
+            // Moved while it was polled: the timer has to be armed for the new one.
+            Some(when) => timeout.as_mut().project().alarm.set(when),
+        }
+    }
+}
