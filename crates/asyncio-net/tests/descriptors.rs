@@ -1,4 +1,5 @@
-//! Out of descriptors. The only test of its process, for the limit is the process's.
+//! Out of descriptors. The only test of its process, for the limit is the process's. Not for valgrind, which imitates the limit
+//! after the call and so takes the connection from the queue.
 #![cfg(unix)]
 
 #[path = "../../asyncio-reactor/tests/common/mod.rs"]

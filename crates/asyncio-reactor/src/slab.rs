@@ -3,7 +3,7 @@
 //! A key is an index and a generation. The kernel gives keys back with events, perhaps after the source has gone; such a key
 //! still leads to a slot, never to freed memory, and the slot's generation says that the event is stale.
 //!
-//! Slots live in pages of [`PAGE`] that are made when first needed and freed with the slab. Page pointers live in directories,
+//! Slots live in pages of 64 that are made when first needed and freed with the slab. Page pointers live in directories,
 //! each twice as long as all before it, so growing moves nothing and a look-up takes no lock: two loads after the index
 //! arithmetic. A source costs one slot of 64 bytes; the directories add a quarter of a byte, the free list four bytes for a
 //! slot that is free.
