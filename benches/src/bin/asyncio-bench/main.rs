@@ -1,0 +1,124 @@
+//! `asyncio-bench`: one workload, a comparison, or a count. `README.md` says what the numbers mean.
+#![forbid(unsafe_code)]
+
+mod compare;
+mod count;
+mod table;
+
+use asyncio_benches::catalogue::{RUNTIMES, Workload, of_runtime};
+use asyncio_benches::report::Report;
+use asyncio_benches::runtime::Setup;
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "asyncio-bench list
+asyncio-bench run WORKLOAD RUNTIME [N]
+asyncio-bench compare [--rounds 7] [--runtimes A,B] [--out PATH] [WORKLOAD…]
+asyncio-bench count [--save | --check] [--runtimes A,B] [WORKLOAD…]";
+
+/// Why a command could not be done, in words for the one who typed it.
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["list"] => list(),
+        ["run", workload, runtime] => run(workload, runtime, None),
+        ["run", workload, runtime, n] => run(workload, runtime, Some(n)),
+        ["compare", rest @ ..] => compare::compare(rest),
+        ["count", rest @ ..] => count::count(rest),
+        _ => Err(USAGE.into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Finds a workload of a runtime, and the number of workers that the runtime's name asks for.
+fn find(workload: &str, runtime: &str) -> Result<(Workload, usize), Failure> {
+    let (workloads, workers) = of_runtime(runtime).ok_or(format!("no runtime {runtime}"))?;
+    let found = workloads.into_iter().find(|found| found.name == workload);
+    Ok((found.ok_or(format!("{runtime} has no workload {workload}"))?, workers))
+}
+
+fn list() -> Result<(), Failure> {
+    for runtime in RUNTIMES {
+        let (workloads, _) = of_runtime(runtime).ok_or("an unknown runtime in the catalogue")?;
+        let names: Vec<_> = workloads.iter().map(|workload| workload.name).collect();
+        println!("{runtime}: {}", names.join(" "));
+    }
+    Ok(())
+}
+
+fn run(workload: &str, runtime: &str, n: Option<&str>) -> Result<(), Failure> {
+    let (workload, workers) = find(workload, runtime)?;
+    let n = n.map_or(Ok(workload.n), str::parse)?;
+    print!("{}", counted((workload.run)(Setup { workers, n })));
+    Ok(())
+}
+
+/// Adds what the counting build has counted; other builds count nothing.
+fn counted(report: Report) -> Report {
+    #[cfg(asyncio_count_rmw)]
+    let report = report.and("locked RMWs", asyncio_base::sync::rmw_count() as f64);
+    report
+}
+
+/// Runs this program again for one workload, in a process of its own.
+fn run_apart(workload: &str, runtime: &str) -> Result<Report, Failure> {
+    let output =
+        Command::new(std::env::current_exe()?).args(["run", workload, runtime]).output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{workload} on {runtime}: {}: {said}", output.status).into());
+    }
+    Ok(Report::parse(&String::from_utf8_lossy(&output.stdout)))
+}
+
+/// Takes the value of an option out of the words.
+fn option<'a>(words: &mut Vec<&'a str>, name: &str) -> Result<Option<&'a str>, Failure> {
+    let Some(at) = words.iter().position(|word| *word == name) else { return Ok(None) };
+    if at + 1 == words.len() {
+        return Err(format!("{name} needs a value").into());
+    }
+    words.remove(at);
+    Ok(Some(words.remove(at)))
+}
+
+/// Takes a switch out of the words.
+fn switch(words: &mut Vec<&str>, name: &str) -> bool {
+    let before = words.len();
+    words.retain(|word| *word != name);
+    words.len() < before
+}
+
+/// The runtimes that were named, else all, each known.
+fn runtimes(named: Option<&str>) -> Result<Vec<String>, Failure> {
+    let names: Vec<String> = match named {
+        Some(named) => named.split(',').map(str::to_owned).collect(),
+        None => RUNTIMES.map(str::to_owned).to_vec(),
+    };
+    match names.iter().find(|name| of_runtime(name).is_none()) {
+        Some(unknown) => Err(format!("no runtime {unknown}").into()),
+        None => Ok(names),
+    }
+}
+
+/// The workloads that were named, else all of these runtimes in the order of the catalogue.
+fn workloads(named: &[&str], runtimes: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
+    if names.is_empty() {
+        for (workloads, _) in runtimes.iter().filter_map(|runtime| of_runtime(runtime)) {
+            for workload in workloads {
+                if !names.iter().any(|name| name == workload.name) {
+                    names.push(workload.name.to_owned());
+                }
+            }
+        }
+    }
+    names
+}
