@@ -57,8 +57,8 @@ pub(crate) struct Cold {
     inner: Mutex<Inner>,
     /// The cancel tree; locked by scopes only.
     pub(crate) tree: Mutex<Tree>,
-    /// A request was raised to the root of the tree. Written and read by whoever polls the task, one after the other.
-    pub(crate) has_root: AtomicBool,
+    /// Whether a request is open in the tree; written under its lock.
+    pub(crate) has_requests: AtomicBool,
 }
 
 #[derive(Default)]

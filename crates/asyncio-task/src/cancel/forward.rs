@@ -48,8 +48,7 @@ impl Forward {
             return true;
         }
         let Some(node) = self.node.take() else { return false };
-        let forwarded = node.has_forwarded();
-        let Some(request) = node.end_forward() else { return false };
+        let Some((request, forwarded)) = node.end_forward() else { return false };
         if forwarded && !was_cancelled {
             return false;
         }

@@ -36,20 +36,26 @@ fn current() -> Option<(RawTask, Option<Key>)> {
 
 /// Changes a task's tree, then does what that left to do.
 fn with_tree<R>(task: RawTask, f: impl FnOnce(&mut Tree) -> (R, Effects)) -> R {
-    let (result, effects) = f(&mut task.header().cold().tree.lock());
-    if !effects.is_empty() {
-        apply(task, effects);
-    }
+    let cold = task.header().cold();
+    let mut tree = cold.tree.lock();
+    let (result, effects) = f(&mut tree);
+    // Release pairs with the Acquire of `is_quiet`: a node that is looked at because of a wake or a poll after this finds its request.
+    cold.has_requests.store(tree.has_requests(), Ordering::Release);
+    drop(tree);
+    apply(task, effects);
     result
 }
 
-#[cold]
+/// No request is open in the task's tree: the common case, known without the lock.
+fn is_quiet(task: RawTask) -> bool {
+    !task.header().cold_if_any().is_some_and(|cold| cold.has_requests.load(Ordering::Acquire))
+}
+
 fn apply(task: RawTask, effects: Effects) {
     if let Some(message) = effects.restore {
         restore(task, message);
     }
     effects.wake.into_iter().for_each(|waker| call_waker(task, waker));
-    drop(effects.stale);
 }
 
 /// The task's own request came back unanswered: it is recorded again, unless it was taken back meanwhile.
@@ -66,7 +72,7 @@ impl Node {
     /// A node in the task being polled, below the scope being polled; `None` outside tasks.
     pub(crate) fn new(kind: Kind) -> Option<Node> {
         let (task, parent) = current()?;
-        let key = with_tree(task, |tree| (tree.insert(parent, kind), Effects::default()));
+        let key = task.header().cold().tree.lock().insert(parent, kind);
         Some(Node { task: TaskHandle::new_ref(task), key, is_woken_with_task: true })
     }
 
@@ -105,19 +111,22 @@ impl Node {
         self.is_woken_with_task = is_task;
         // Cloned before the lock is taken, dropped after it is released.
         let waker = (!is_task).then(|| waker.clone());
-        let before = self.with_tree(|tree, key| (tree.set_waker(key, waker), Effects::default()));
+        let tree = &self.task.raw().header().cold().tree;
+        let before = tree.lock().set_waker(self.key, waker);
         drop(before);
     }
 
     /// The request that has taken hold of this node, if there is one; this answers it.
     pub(crate) fn take(&self) -> Option<Request> {
+        if is_quiet(self.task.raw()) {
+            return None;
+        }
         self.with_tree(|tree, key| tree.take(key))
     }
 
     /// Passes a request that was taken on to the enclosing scope.
     pub(crate) fn raise_to_parent(&self, request: Request) {
         self.with_tree(|tree, key| ((), tree.raise_to_parent(key, request)));
-        note_root(self.task.raw());
     }
 
     /// Asks what is inside to end; if nothing has a say, this node has the request.
@@ -133,23 +142,33 @@ impl Node {
 
     /// A request to be passed on to what this node waits for, with its message; once for each request.
     pub(crate) fn begin_forward(&self) -> Option<Option<Cow<'static, str>>> {
+        if is_quiet(self.task.raw()) {
+            return None;
+        }
         self.with_tree(|tree, key| (tree.begin_forward(key), Effects::default()))
     }
 
-    /// Whether the request has been passed on.
-    pub(crate) fn has_forwarded(&self) -> bool {
-        self.with_tree(|tree, key| (tree.has_forwarded(key), Effects::default()))
-    }
-
-    /// What this node waited for has ended: takes the request back that it had, passed on or not.
-    pub(crate) fn end_forward(&self) -> Option<Request> {
-        self.with_tree(|tree, key| tree.end_forward(key))
+    /// What this node waited for has ended: takes the request back that it had, and says whether it had been passed on.
+    pub(crate) fn end_forward(&self) -> Option<(Request, bool)> {
+        if is_quiet(self.task.raw()) {
+            return None;
+        }
+        self.with_tree(|tree, key| {
+            let forwarded = tree.has_forwarded(key);
+            let (request, effects) = tree.end_forward(key);
+            (request.map(|request| (request, forwarded)), effects)
+        })
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        self.with_tree(|tree, key| ((), tree.remove(key)));
+        let tree = &self.task.raw().header().cold().tree;
+        let (waker, mark) = tree.lock().remove(self.key);
+        drop(waker);
+        if let Some(mark) = mark {
+            self.with_tree(|tree, key| ((), tree.end_with_node(key, mark)));
+        }
     }
 }
 
@@ -157,7 +176,6 @@ impl Drop for Node {
 pub(crate) fn raise_here(request: Request) {
     if let Some((task, scope)) = current() {
         with_tree(task, |tree| ((), tree.raise(scope, request)));
-        note_root(task);
     }
 }
 
@@ -176,22 +194,9 @@ pub(crate) fn deliver(
     })
 }
 
-/// Lets the end of this poll look whether a request has reached the root.
-fn note_root(task: RawTask) {
-    let cold = task.header().cold();
-    let has_root = cold.tree.lock().has_root();
-    cold.has_root.store(has_root, Ordering::Relaxed);
-}
-
 /// The request by which a scope of the task, or code in none, has asked the task to end.
 pub(crate) fn take_root(task: RawTask) -> Option<Request> {
-    let cold = task.header().cold_if_any()?;
-    if !cold.has_root.load(Ordering::Relaxed) {
-        return None;
-    }
-    let request = with_tree(task, Tree::take_root)?;
-    cold.has_root.store(false, Ordering::Relaxed);
-    Some(request)
+    if is_quiet(task) { None } else { with_tree(task, Tree::take_root) }
 }
 
 /// What was asked of the task and has not been seen is taken back.

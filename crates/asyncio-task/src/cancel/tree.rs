@@ -72,8 +72,9 @@ struct Node {
     waker: Option<Waker>,
 }
 
+/// A node has to do with a request.
 #[derive(Clone, Copy, Debug)]
-struct Mark {
+pub(crate) struct Mark {
     request: Key,
     /// Raised by a child, not delivered: waits for what is busy below (rule 5).
     raised: bool,
@@ -106,15 +107,6 @@ pub(crate) struct Effects {
     pub(crate) wake: Vec<Waker>,
     /// The task's own request came back: `must_cancel` again, with this message.
     pub(crate) restore: Option<Option<Cow<'static, str>>>,
-    /// To be dropped outside the lock.
-    pub(crate) stale: Option<Waker>,
-}
-
-impl Effects {
-    /// Nothing is left to do.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.wake.is_empty() && self.restore.is_none() && self.stale.is_none()
-    }
 }
 
 impl Tree {
@@ -137,21 +129,22 @@ impl Tree {
         std::mem::replace(&mut node.waker, waker)
     }
 
-    /// Takes a node out: it has finished, or was dropped.
-    pub(crate) fn remove(&mut self, key: Key) -> Effects {
-        let Some(node) = self.nodes.remove(key) else { return Effects::default() };
+    /// Takes a node out: it has finished, or was dropped. Its waker is to be dropped outside the lock; a mark that it still had has to be
+    /// [ended](Self::end_with_node).
+    pub(crate) fn remove(&mut self, key: Key) -> (Option<Waker>, Option<Mark>) {
+        let Some(node) = self.nodes.remove(key) else { return (None, None) };
         if let Some(parent) = node.parent.and_then(|parent| self.nodes.get_mut(parent)) {
             parent.children -= 1;
         }
-        let mut effects = Effects { stale: node.waker, ..Effects::default() };
-        if let Some(mark) = node.mark {
-            // A domain's own request ends with it.
-            let own = self
-                .open
-                .get(mark.request)
-                .is_some_and(|o| o.request.origin == Origin::Domain(key));
-            self.end_mark(mark.request, own, &mut effects);
-        }
+        (node.waker, node.mark)
+    }
+
+    /// The mark of a node that is gone ends with it: rule 2.
+    pub(crate) fn end_with_node(&mut self, key: Key, mark: Mark) -> Effects {
+        let mut effects = Effects::default();
+        // A domain's own request ends with it.
+        let origin = self.open.get(mark.request).map(|open| open.request.origin);
+        self.end_mark(mark.request, origin == Some(Origin::Domain(key)), &mut effects);
         effects
     }
 
@@ -337,9 +330,9 @@ impl Tree {
         (taken, effects)
     }
 
-    /// Whether a request was raised to the root.
-    pub(crate) fn has_root(&self) -> bool {
-        self.root.is_some()
+    /// Whether any request is open: without one no node has anything to look for.
+    pub(crate) fn has_requests(&self) -> bool {
+        !self.open.is_empty()
     }
 
     /// Rule 5.
