@@ -105,10 +105,10 @@ fn quick_barrier_reset_meets_the_last_arrival() {
         thread.join().unwrap();
         assert!(poll_once(&mut first).is_ready());
         if !passed {
-            // It came after the reset: it waits for the next round.
+            // It came after the reset, so it was invited to the next round; its place is kept.
             let mut third = barrier.wait();
-            assert!(poll_once(&mut third).is_ready());
-            assert!(poll_once(&mut second).is_ready());
+            assert!(poll_once(&mut third).is_pending());
+            assert!(poll_once(&mut second).is_ready() && poll_once(&mut third).is_ready());
         }
         assert_eq!(barrier.n_waiting(), 0);
     });
@@ -117,7 +117,7 @@ fn quick_barrier_reset_meets_the_last_arrival() {
 /// Who arrives while the party leaves waits for the next round, and is let in by the last one to leave.
 #[test]
 fn quick_barrier_entrance_opens_when_the_last_one_leaves() {
-    model("barrier: entrance opens when the last one leaves", None, || {
+    model("barrier: entrance opens when the last one leaves", Some(3), || {
         let barrier: &'static Barrier = Box::leak(Box::new(Barrier::new(2)));
         let mut first = barrier.wait();
         let mut second = barrier.wait();
@@ -126,5 +126,24 @@ fn quick_barrier_entrance_opens_when_the_last_one_leaves() {
         assert_eq!(block_on(first), Ok(0));
         let [a, b] = threads.map(|thread| thread.join().unwrap());
         assert_eq!(a + b, 1);
+    });
+}
+
+/// An invited waiter is cancelled: its place goes to the next at the entrance.
+#[test]
+fn quick_barrier_place_of_a_cancelled_invitee_goes_on() {
+    model("barrier: place of a cancelled invitee goes on", None, || {
+        let party: &'static Barrier = Box::leak(Box::new(Barrier::new(2)));
+        let mut inside = party.wait();
+        let mut last = party.wait();
+        assert!(poll_once(&mut inside).is_pending() && poll_once(&mut last).is_ready());
+        let mut waiting = [(); 3].map(|()| party.wait());
+        assert!(waiting.iter_mut().all(|wait| poll_once(wait).is_pending()));
+        let [one, mut two, mut three] = waiting;
+        let thread = spawn(move || drop(one));
+        assert!(poll_once(&mut inside).is_ready());
+        thread.join().unwrap();
+        assert!(poll_once(&mut two).is_pending() && poll_once(&mut three).is_ready());
+        assert!(poll_once(&mut two).is_ready());
     });
 }

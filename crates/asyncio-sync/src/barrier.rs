@@ -14,12 +14,14 @@
 //! ```
 //!
 //! *Inside* are those who arrived while the barrier was filling and have not left yet. Who arrives while it is draining or
-//! resetting stands at the *entrance*; when the last one inside leaves, as many of those as make a party go in, in order. If they
-//! are a full party, they are released on the spot.
+//! resetting stands at the *entrance*. When the last one inside leaves, as many of those as make a party are *invited*, in order:
+//! a place is kept for each, which a newcomer cannot take, and each goes in when it runs. Until then it belongs to the next
+//! round only in name: a `reset` does not fail it but voids the invitation. An invitee that is cancelled leaves its place to
+//! the next at the entrance.
 //!
 //! An insider that wakes reads its fate off the state: draining, it passes with its index; resetting or broken, it fails. That is
-//! sound because the state cannot become filling again before every insider has left. Who stands at the entrance is told by
-//! `abort` itself, for a `reset` may follow before it runs.
+//! sound because the state cannot become filling again before every insider has left. Who stands at the entrance or is invited
+//! is told by `abort` itself, for a `reset` may follow before it runs.
 //!
 //! Indices are given out when the party is complete, in order of arrival: a task that was cancelled before has left no gap and
 //! no index is given twice.
@@ -43,7 +45,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 const ENTRANCE: usize = 0;
 const INSIDE: usize = 1;
@@ -63,6 +65,8 @@ enum Phase {
 enum Tag {
     /// Waits at the entrance.
     Outside,
+    /// A place is kept for it, unless the invitations have been voided since this number.
+    Invited(u64),
     /// Inside, with its index once the party is complete.
     Inside(usize),
     /// Was at the entrance when the barrier was aborted.
@@ -73,6 +77,12 @@ struct State {
     phase: Phase,
     /// How many are inside.
     inside: usize,
+    /// How many places are kept for those who are invited.
+    invited: usize,
+    /// The number that invitations carry; it goes on when they are voided.
+    edition: u64,
+    /// Invitations with a smaller number were voided by an abort.
+    aborted: u64,
     waiters: Waiters<Tag, 3>,
 }
 
@@ -120,8 +130,7 @@ impl Barrier {
         /// For parties of none.
         pub const fn new(parties: usize) -> Self {
             assert!(parties > 0, "a party has at least one task");
-            let state = State { phase: Phase::Filling, inside: 0, waiters: Waiters::new() };
-            Barrier { parties, state: Mutex::new(state) }
+            Barrier { parties, state: Mutex::new(State::new()) }
         }
     }
 
@@ -165,19 +174,20 @@ impl Barrier {
             return;
         }
         state.phase = Phase::Resetting;
+        state.void_invitations();
         state.send_all(INSIDE);
-        drop(state);
-        self.wake_those_going();
+        self.finish(state);
     }
 
     /// Breaks the barrier: everybody who waits fails, and everybody who comes, until [`reset`](Self::reset).
     pub fn abort(&self) {
         let mut state = self.state.lock();
         state.phase = Phase::Broken;
+        state.void_invitations();
+        state.aborted = state.edition;
         state.turn_away();
         state.send_all(INSIDE);
-        drop(state);
-        self.wake_those_going();
+        self.finish(state);
     }
 
     /// How many tasks make a party.
@@ -207,23 +217,29 @@ impl Barrier {
         }
     }
 
-    fn wake_those_going(&self) {
-        wake_in_batches(None, |batch| self.state.lock().collect(batch));
-    }
-
     /// Ends a hold of the lock; wakes whom it concerned.
     fn finish(&self, state: MutexGuard<'_, State>) {
         let anybody = !state.waiters.is_empty(GOING);
         drop(state);
         if anybody {
-            self.wake_those_going();
+            wake_in_batches(None, |batch| self.state.lock().collect(batch));
         }
     }
 }
 
 impl State {
+    const fn new() -> Self {
+        let phase = Phase::Filling;
+        State { phase, inside: 0, invited: 0, edition: 0, aborted: 0, waiters: Waiters::new() }
+    }
+
     fn n_waiting(&self) -> usize {
         if self.phase == Phase::Filling { self.inside } else { 0 }
+    }
+
+    fn void_invitations(&mut self) {
+        self.edition += 1;
+        self.invited = 0;
     }
 
     /// Lines up everybody of a line to be woken.
@@ -233,43 +249,46 @@ impl State {
         }
     }
 
+    /// Lines up the first of a line to be woken, with another tag.
+    fn send_first(&mut self, line: usize, tag: Tag) {
+        let key = self.waiters.front_key(line);
+        self.waiters.set_tag(key, tag);
+        self.waiters.move_to(key, GOING);
+    }
+
     /// Tells everybody at the entrance that there is no next round.
     fn turn_away(&mut self) {
         while !self.waiters.is_empty(ENTRANCE) {
-            let key = self.waiters.front_key(ENTRANCE);
-            self.waiters.set_tag(key, Tag::TurnedAway);
-            self.waiters.move_to(key, GOING);
+            self.send_first(ENTRANCE, Tag::TurnedAway);
         }
     }
 
-    /// Numbers a complete party in order of arrival and releases it. The last one of it may be the caller, who is in no line.
+    /// Keeps free places for those who wait at the entrance, if the barrier is filling.
+    fn invite(&mut self, parties: usize) {
+        while self.phase == Phase::Filling
+            && self.inside + self.invited < parties
+            && !self.waiters.is_empty(ENTRANCE)
+        {
+            self.invited += 1;
+            self.send_first(ENTRANCE, Tag::Invited(self.edition));
+        }
+    }
+
+    /// Numbers a complete party in order of arrival and releases it. The last one of it is the caller, who is in no line.
     fn release_party(&mut self) {
         self.phase = Phase::Draining;
-        let mut index = 0;
-        while !self.waiters.is_empty(INSIDE) {
-            let key = self.waiters.front_key(INSIDE);
-            self.waiters.set_tag(key, Tag::Inside(index));
-            self.waiters.move_to(key, GOING);
-            index += 1;
+        for index in 0..self.waiters.len(INSIDE) {
+            self.send_first(INSIDE, Tag::Inside(index));
         }
     }
 
-    /// One has left. If it was the last, the barrier fills again, from the entrance first.
+    /// One has left. If it was the last of a party, the barrier fills again, from the entrance first.
     fn one_left(&mut self, parties: usize) {
         self.inside -= 1;
-        if self.inside > 0 || !matches!(self.phase, Phase::Draining | Phase::Resetting) {
-            return;
+        if self.inside == 0 && matches!(self.phase, Phase::Draining | Phase::Resetting) {
+            self.phase = Phase::Filling;
         }
-        self.phase = Phase::Filling;
-        while self.inside < parties && !self.waiters.is_empty(ENTRANCE) {
-            let key = self.waiters.front_key(ENTRANCE);
-            self.waiters.set_tag(key, Tag::Inside(0));
-            self.waiters.move_to(key, INSIDE);
-            self.inside += 1;
-        }
-        if self.inside == parties {
-            self.release_party();
-        }
+        self.invite(parties);
     }
 
     /// Takes out wakers of those who are going, as far as the batch goes; false when none is left.
@@ -285,25 +304,43 @@ impl State {
         false
     }
 
-    /// What became of a waiter; `None` if it still has to wait.
-    fn fate(&self, key: Key) -> Option<Result<usize, BrokenBarrierError>> {
-        match (self.waiters.tag(key)?, self.phase) {
-            (Tag::TurnedAway, _) => Some(Err(BrokenBarrierError)),
-            (Tag::Outside, _) | (Tag::Inside(_), Phase::Filling) => None,
-            (Tag::Inside(index), Phase::Draining) => Some(Ok(index)),
-            (Tag::Inside(_), Phase::Resetting | Phase::Broken) => Some(Err(BrokenBarrierError)),
+    /// What a waiter that was woken finds.
+    fn fate(&self, key: Key) -> Fate {
+        match (self.waiters.tag(key), self.phase) {
+            (Some(Tag::Invited(edition)), _) if edition >= self.aborted => Fate::GoesIn,
+            (Some(Tag::TurnedAway | Tag::Invited(_)), _) => Fate::Done(Err(BrokenBarrierError)),
+            (Some(Tag::Inside(index)), Phase::Draining) => Fate::Done(Ok(index)),
+            (Some(Tag::Inside(_)), Phase::Resetting | Phase::Broken) => {
+                Fate::Done(Err(BrokenBarrierError))
+            }
+            (Some(Tag::Outside | Tag::Inside(_)) | None, _) => Fate::Waits,
         }
     }
 
-    /// Takes a waiter out, wherever it stands.
-    fn remove(&mut self, key: Key, parties: usize) -> Option<std::task::Waker> {
-        let was_inside = matches!(self.waiters.tag(key), Some(Tag::Inside(_)));
+    /// Takes a waiter out, wherever it stands, and gives its place to the next.
+    fn remove(&mut self, key: Key, parties: usize) -> Option<Waker> {
+        let tag = self.waiters.tag(key);
         let waker = self.waiters.leave(key).and_then(|left| left.waker);
-        if was_inside {
-            self.one_left(parties);
+        match tag {
+            Some(Tag::Inside(_)) => self.one_left(parties),
+            Some(Tag::Invited(edition)) if edition == self.edition => {
+                self.invited -= 1;
+                self.invite(parties);
+            }
+            _ => {}
         }
         waker
     }
+}
+
+/// What a waiter that was woken finds.
+enum Fate {
+    /// It passes, or fails.
+    Done(Result<usize, BrokenBarrierError>),
+    /// It was invited.
+    GoesIn,
+    /// Nothing new.
+    Waits,
 }
 
 impl fmt::Debug for Barrier {
@@ -335,20 +372,19 @@ pub struct BarrierWait<'a> {
 
 impl BarrierWait<'_> {
     /// Arrives: fails, completes the party, or joins a line.
-    fn arrive(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, BrokenBarrierError>> {
-        if !record::spend() {
-            let_others_run(cx);
-            return Poll::Pending;
-        }
-        let (barrier, waker) = (self.barrier, cx.waker().clone());
-        let mut state = barrier.state.lock();
+    fn arrive(
+        &mut self,
+        mut state: MutexGuard<'_, State>,
+        waker: Waker,
+    ) -> Poll<Result<usize, BrokenBarrierError>> {
+        let barrier = self.barrier;
+        let has_place = state.inside + state.invited < barrier.parties;
         let (line, tag) = match state.phase {
             Phase::Broken => {
-                drop(state);
+                barrier.finish(state);
                 return Poll::Ready(Err(BrokenBarrierError));
             }
-            Phase::Draining | Phase::Resetting => (ENTRANCE, Tag::Outside),
-            Phase::Filling => {
+            Phase::Filling if has_place => {
                 state.inside += 1;
                 if state.inside == barrier.parties {
                     state.release_party();
@@ -358,9 +394,10 @@ impl BarrierWait<'_> {
                 }
                 (INSIDE, Tag::Inside(0))
             }
+            _ => (ENTRANCE, Tag::Outside),
         };
         self.key = state.waiters.push(line, waker, tag);
-        drop(state);
+        barrier.finish(state);
         record::waits_for(WaitKind::Barrier, self.place);
         Poll::Pending
     }
@@ -370,26 +407,65 @@ impl BarrierWait<'_> {
         let mut spare = None;
         loop {
             let mut state = self.barrier.state.lock();
-            if let Some(fate) = state.fate(self.key) {
-                if !record::spend() {
-                    drop(state);
-                    let_others_run(cx);
-                    return Poll::Pending;
+            let done = match state.fate(self.key) {
+                Fate::Waits => {
+                    if state.waiters.keep(self.key, cx.waker(), &mut spare) {
+                        drop(state);
+                        record::waits_for(WaitKind::Barrier, self.place);
+                        return Poll::Pending;
+                    }
+                    None
                 }
-                let stale = state.remove(self.key, self.barrier.parties);
-                self.key = Key::NONE;
-                self.barrier.finish(state);
-                drop(stale);
-                return Poll::Ready(fate);
-            }
-            if state.waiters.keep(self.key, cx.waker(), &mut spare) {
-                drop(state);
-                record::waits_for(WaitKind::Barrier, self.place);
-                return Poll::Pending;
+                Fate::Done(result) => Some(result),
+                Fate::GoesIn => {
+                    if let Some(waker) = spare.take() {
+                        return self.go_in(state, waker);
+                    }
+                    None
+                }
+            };
+            if let Some(result) = done {
+                return self.return_with(state, result, cx);
             }
             drop(state);
             spare = Some(cx.waker().clone());
         }
+    }
+
+    /// Uses the place that was kept, or arrives anew if the invitation is void.
+    fn go_in(
+        &mut self,
+        mut state: MutexGuard<'_, State>,
+        waker: Waker,
+    ) -> Poll<Result<usize, BrokenBarrierError>> {
+        if state.waiters.tag(self.key) == Some(Tag::Invited(state.edition)) {
+            state.invited -= 1;
+        }
+        // Chosen, so its waker is with whoever woke it.
+        let left = state.waiters.leave(self.key);
+        self.key = Key::NONE;
+        let polled = self.arrive(state, waker);
+        drop(left);
+        polled
+    }
+
+    /// Leaves with a result, if the task's budget allows.
+    fn return_with(
+        &mut self,
+        mut state: MutexGuard<'_, State>,
+        result: Result<usize, BrokenBarrierError>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, BrokenBarrierError>> {
+        if !record::spend() {
+            drop(state);
+            let_others_run(cx);
+            return Poll::Pending;
+        }
+        let stale = state.remove(self.key, self.barrier.parties);
+        self.key = Key::NONE;
+        self.barrier.finish(state);
+        drop(stale);
+        Poll::Ready(result)
     }
 }
 
@@ -397,7 +473,16 @@ impl Future for BarrierWait<'_> {
     type Output = Result<usize, BrokenBarrierError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.key.is_none() { self.arrive(cx) } else { self.ask(cx) }
+        if !self.key.is_none() {
+            return self.ask(cx);
+        }
+        if !record::spend() {
+            let_others_run(cx);
+            return Poll::Pending;
+        }
+        let waker = cx.waker().clone();
+        let state = self.barrier.state.lock();
+        self.arrive(state, waker)
     }
 }
 

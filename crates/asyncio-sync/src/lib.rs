@@ -38,6 +38,8 @@ mod event;
 mod grant;
 mod guarded;
 mod lock;
+#[cfg(doctest)]
+mod misuse;
 pub mod oneshot;
 mod permits;
 pub mod queue;

@@ -6,8 +6,8 @@
 //!
 //! | word | meaning | who may change it |
 //! |---|---|---|
-//! | `QUEUED` clear | nobody waits; that many permits are free | anybody, by CAS |
-//! | `QUEUED` set | somebody waits; what is free is not enough for the first waiter | only who holds the list's lock |
+//! | `QUEUED` clear | nobody is in the list; that many permits are free | anybody, by CAS |
+//! | `QUEUED` set | somebody is in the list, waiting or chosen; what is free is not enough for the first that waits | only who holds the list's lock |
 //!
 //! # Protocol
 //!
@@ -15,17 +15,23 @@
 //! `QUEUED` by a CAS from the very word that says there is not enough, and join the list.
 //!
 //! *Give back*: CAS the word up, if `QUEUED` is clear. Otherwise, under the list's lock: add, then hand out: as long as the
-//! first waiter's need is met, take the permits out of the word *for it* and choose it; with the last waiter `QUEUED` goes.
-//! Wakers are called after the lock is released.
+//! first waiter's need is met, take the permits out of the word *for it* and choose it. Wakers are called after the lock is
+//! released.
+//!
+//! *Collect*, under the lock: a chosen waiter that runs leaves the list with its permits. With the last one in the list
+//! `QUEUED` goes.
 //!
 //! *Cancel*, under the lock: a waiter that waits leaves, and whoever is first now may be served with less. One that was chosen
 //! owns permits, so it gives them back as anybody does; they go to the next. See [`Grant`](crate::grant::Grant).
 //!
+//! While a chosen waiter has not run, a newcomer does not overtake it, even if there is enough for both: it joins the list, is
+//! chosen on the spot, and its wake-up stands behind the other's. It does not *depend* on the other: that one may never be polled
+//! again.
+//!
 //! # Why no wake-up is lost
 //!
-//! A waiter joins only under a word that it has itself marked `QUEUED` while there was not enough, and from then on every
-//! return of permits fails its CAS and comes to the lock that the waiter held when it joined. So a permit is never returned to
-//! the word past somebody who could use it. A chosen waiter's permits have left the word: nobody can take them in between,
+//! A waiter joins under a word that is marked `QUEUED`, and from then on every return of permits fails its CAS and comes to the
+//! lock that the waiter held when it joined. So a permit is never returned to the word past somebody who could use it. A chosen waiter's permits have left the word: nobody can take them in between,
 //! which is what makes the order of service the order of arrival, fixed when the grant is made.
 //!
 //! # Orderings
@@ -49,7 +55,7 @@ use asyncio_base::slab::Key;
 use asyncio_base::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 use std::task::{Context, Poll, Waker};
 
-/// Somebody waits.
+/// Somebody is in the list.
 const QUEUED: usize = 1;
 
 /// The most permits there can be.
@@ -145,10 +151,15 @@ impl Permits {
         if self.word.load(Ordering::Relaxed) >> 1 < need {
             return None;
         }
-        let waker = waiters.choose(LINE);
-        let last = if waiters.is_empty(LINE) { QUEUED } else { 0 };
-        self.word.fetch_sub((need << 1) + last, Ordering::AcqRel);
-        waker
+        self.word.fetch_sub(need << 1, Ordering::AcqRel);
+        waiters.choose(LINE)
+    }
+
+    /// Somebody has left the list.
+    fn unmark_if_empty(&self, waiters: &List) {
+        if waiters.nobody() {
+            self.word.fetch_and(!QUEUED, Ordering::AcqRel);
+        }
     }
 
     /// Serves waiters while there is enough, then wakes them with the lock released.
@@ -187,7 +198,9 @@ impl Permits {
                 Err(now) => word = now,
             }
         }
-        Some(waiters.push(LINE, waker, n))
+        let key = waiters.push(LINE, waker, n);
+        self.hand_out(waiters);
+        Some(key)
     }
 
     /// Asks whether the waiter has been chosen. `Ready` takes it out of the list: from then on the permits are the caller's.
@@ -199,6 +212,7 @@ impl Permits {
             if waiters.is_chosen(key) {
                 if record::spend() {
                     let left = waiters.leave(key);
+                    self.unmark_if_empty(&waiters);
                     drop(waiters);
                     drop(left);
                     return Poll::Ready(());
@@ -220,16 +234,12 @@ impl Permits {
     pub(crate) fn cancel(&self, key: Key) -> bool {
         let mut waiters = self.waiters.lock();
         let Some(left) = waiters.leave(key) else { return false };
+        self.unmark_if_empty(&waiters);
         if left.chosen {
             return true;
         }
-        if waiters.is_empty(LINE) {
-            self.word.fetch_and(!QUEUED, Ordering::AcqRel);
-            drop(waiters);
-        } else {
-            // The one that left may have been first and needed more than the next does.
-            self.hand_out(waiters);
-        }
+        // The one that left may have been first and needed more than the next does.
+        self.hand_out(waiters);
         drop(left.waker);
         false
     }

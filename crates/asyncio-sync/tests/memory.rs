@@ -1,0 +1,88 @@
+//! What is allocated, and what is kept.
+
+use asyncio_sync::{LifoQueue, PriorityQueue, Queue, Semaphore};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Waker};
+
+/// The system's allocator, counting the bytes that are out. The tests of this file run one after the other, in one test.
+struct Counting;
+
+static OUT: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is handed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        OUT.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        OUT.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn out() -> usize {
+    OUT.load(Ordering::Relaxed)
+}
+
+/// How many bytes an operation leaves allocated.
+fn kept(f: impl FnOnce()) -> usize {
+    let before = out();
+    f();
+    out() - before
+}
+
+#[test]
+fn memory_is_bounded_and_lazy() {
+    const BURST: u64 = 10_000;
+    /// Items and waiters that may stay allocated.
+    const KEPT: usize = 64;
+
+    macro_rules! forgets {
+        ($queue:ty, $entry:expr) => {{
+            let queue = <$queue>::new(0);
+            assert_eq!(
+                kept(|| assert!(queue.get_nowait().is_err())),
+                0,
+                "nothing until the first item"
+            );
+            let after_burst = kept(|| {
+                (0..BURST).for_each(|i| queue.put_nowait(i).unwrap());
+                assert!((0..BURST).all(|_| queue.get_nowait().is_ok()));
+            });
+            assert!(after_burst <= KEPT * $entry, "{after_burst} bytes are kept");
+            queue.put_nowait(1).unwrap();
+            let in_use = kept(|| {
+                for i in 0..1000 {
+                    queue.put_nowait(i).unwrap();
+                    queue.get_nowait().unwrap();
+                }
+            });
+            assert_eq!(in_use, 0, "a queue in steady use allocates nothing");
+        }};
+    }
+    forgets!(Queue<u64>, 8);
+    forgets!(LifoQueue<u64>, 8);
+    forgets!(PriorityQueue<u64>, 16);
+
+    let semaphore = Semaphore::new(0);
+    let mut waits = Vec::with_capacity(BURST as usize);
+    let after_crowd = kept(|| {
+        waits.extend((0..BURST).map(|_| semaphore.acquire()));
+        for wait in &mut waits {
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(Pin::new(wait).poll(&mut cx).is_pending());
+        }
+        waits.clear();
+    });
+    assert!(after_crowd <= KEPT * 64, "{after_crowd} bytes are kept");
+}
