@@ -6,8 +6,7 @@
 //!
 //! Most programs never set a variable, so a task has no cell until something is set: its [`ContextSlot`] is one empty word.
 
-use crate::record::{self, PollRecord};
-use crate::wait::WaitSlot;
+use crate::record;
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -118,11 +117,7 @@ impl Context {
         assert!(!entered, "cannot enter context: it is already entered");
         ENTERED.with(|entered| entered.borrow_mut().push(address));
         let _leave = Leave;
-        let slot = ContextSlot::with(self.clone());
-        record::with(|outer| match outer {
-            Some(outer) => record::enter(&outer.in_context(&slot), f),
-            None => record::enter(&PollRecord::outside(&WaitSlot::new(), &slot), f),
-        })
+        run_in(ContextSlot::with(self.clone()), f)
     }
 }
 
@@ -229,7 +224,38 @@ impl fmt::Debug for ContextSlot {
 
 thread_local! {
     /// The context of code that runs outside every task and callback: each thread has its own, as in Python.
-    static OUTSIDE: ContextSlot = const { ContextSlot::new() };
+    static OUTSIDE: RefCell<ContextSlot> = const { RefCell::new(ContextSlot::new()) };
+}
+
+/// Runs `f` in the context that `slot` names. Otherwise `f` runs where it is called: in the same task, or outside all of them, where
+/// it may block.
+pub fn run_in<R>(slot: ContextSlot, f: impl FnOnce() -> R) -> R {
+    record::with(|outer| match outer {
+        Some(outer) => record::enter(&outer.in_context(&slot), f),
+        None => {
+            let _restore = Outside::set(slot);
+            f()
+        }
+    })
+}
+
+/// Gives the thread the context back that it had, also on unwind.
+struct Outside(Option<ContextSlot>);
+
+impl Outside {
+    fn set(slot: ContextSlot) -> Self {
+        // A destructor of another thread-local may come when this one is gone: then there is no context.
+        Outside(OUTSIDE.try_with(|outside| outside.replace(slot)).ok())
+    }
+}
+
+impl Drop for Outside {
+    fn drop(&mut self) {
+        let Some(before) = self.0.take() else { return };
+        let slot = OUTSIDE.try_with(|outside| outside.replace(before));
+        // The last reference to a context's values, whose destructors are user code: outside the borrow.
+        drop(slot);
+    }
 }
 
 /// Lends the slot of the context that code on this thread runs in.
@@ -240,7 +266,10 @@ pub fn with_current<R>(f: impl FnOnce(&ContextSlot) -> R) -> R {
             let mut f = Some(f);
             let mut lend = |slot: &ContextSlot| f.take().map(|f| f(slot));
             // A destructor of another thread-local may come when this thread's slot is gone: it finds no values.
-            let lent = OUTSIDE.try_with(&mut lend).ok().or_else(|| Some(lend(&ContextSlot::new())));
+            let lent = OUTSIDE
+                .try_with(|outside| lend(&outside.borrow()))
+                .ok()
+                .or_else(|| Some(lend(&ContextSlot::new())));
             lent.flatten().expect("called once, on the one slot or the other")
         }
     })
@@ -336,5 +365,20 @@ mod tests {
         assert_eq!(read(&context, 2), Some(2));
         with_current(|slot| assert!(slot.get().is_none()));
         context.run(|| ());
+    }
+
+    #[test]
+    fn a_plain_thread_in_a_context_is_a_plain_thread_still() {
+        let context = Context::new();
+        context.set(1, int(1));
+        with_current(|slot| slot.get_or_create().set(1, int(0)));
+        let seen = run_in(ContextSlot::with(context.copy()), || {
+            assert!(record::with(|record| record.is_none()), "what polls nothing may block");
+            with_current(|slot| read(&slot.get_or_create(), 1))
+        });
+        assert_eq!(seen, Some(1));
+        let panicking = || run_in(ContextSlot::with(context.clone()), || panic!("in a context"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panicking)).is_err());
+        assert_eq!(with_current(|slot| read(&slot.get_or_create(), 1)), Some(0));
     }
 }

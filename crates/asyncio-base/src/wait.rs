@@ -32,11 +32,16 @@ pub enum WaitKind {
     Task,
     /// A settable future.
     Future,
+    /// A job that another thread runs.
+    Thread,
 }
 
-const KINDS: [WaitKind; 11] = {
+const KINDS: [WaitKind; 12] = {
     use WaitKind::*;
-    [Sleep, Lock, Event, Condition, Semaphore, Barrier, Queue, Readable, Writable, Task, Future]
+    [
+        Sleep, Lock, Event, Condition, Semaphore, Barrier, Queue, Readable, Writable, Task, Future,
+        Thread,
+    ]
 };
 
 /// Bits of an address; the kind stands above. User-space addresses are shorter on every supported platform.

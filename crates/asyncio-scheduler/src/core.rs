@@ -263,6 +263,11 @@ impl Host for Core {
         self.report(|reporter| reporter.unretrieved(task, error));
     }
 
+    fn is_worker(&self) -> bool {
+        // A core is linked to itself, and never moves.
+        worker::works_for(self.local.core())
+    }
+
     fn destructor_panicked(&self, error: JoinError) {
         self.report(|reporter| reporter.destructor_panicked(error));
     }
@@ -285,6 +290,10 @@ impl Host for LocalSide {
 
     fn unretrieved(&self, task: Unretrieved, error: &JoinError) {
         self.core().unretrieved(task, error);
+    }
+
+    fn is_worker(&self) -> bool {
+        self.core().is_worker()
     }
 
     fn destructor_panicked(&self, error: JoinError) {

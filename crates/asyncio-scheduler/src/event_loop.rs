@@ -141,6 +141,26 @@ impl Loop {
         task
     }
 
+    /// As [`spawn`](Self::spawn), for threads that race with `close`.
+    ///
+    /// # Errors
+    ///
+    /// If the loop is closed; the future has been dropped.
+    pub fn try_spawn<F>(
+        &self,
+        future: F,
+        options: Options,
+        location: &'static Location<'static>,
+    ) -> Result<Task<F::Output>, LoopClosed>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (task, token) = spawn(future, Anywhere(self.core), options, location);
+        self.core.push(Entry::Task(token.ok_or(LoopClosed)?));
+        Ok(task)
+    }
+
     /// As [`spawn`](Self::spawn), for a future that stays on worker 0; `None` if this thread is not, and the future is dropped.
     pub fn spawn_local<F>(
         &self,

@@ -10,11 +10,13 @@
 //! | **callback** | [`callback`]: what `call_soon` queues, and its handle |
 //! | **core** | [`core`]: what a waker reaches, never freed |
 //! | **promise** | [`promise`]: the settable future: one outcome, set once, and those who wait for it in their order |
+//! | **blocking pool** | [`blocking`]: threads for code that blocks |
 //! | **driver**, **seam** | [`driver`]: readiness, timers, clock, threads: everything that is not determined by the code alone |
 //!
 //! The scheduler names neither reactor nor timer: it owns the small [`Driver`](driver::Driver) trait, and the facade supplies one made
 //! of both.
 
+pub mod blocking;
 pub mod callback;
 mod close;
 pub mod core;

@@ -19,6 +19,7 @@
 //! tasks) and `borrowed.rs` (main's future, which stays in the frame of `run`). Each block names the rule of `state.rs` it
 //! stands on.
 
+mod blocking;
 mod borrowed;
 mod cancel;
 mod cell;
@@ -37,6 +38,7 @@ mod task;
 mod waker;
 mod waker_slot;
 
+pub use blocking::{BlockingError, block_on};
 pub use borrowed::{Borrowed, with_borrowed};
 pub use cancel::{
     CatchCancelled, Domain, Forward, Inside, Shield, Shieldable, Uncancellable, catch_cancelled,

@@ -34,6 +34,11 @@ pub trait Host: Send + Sync {
     /// A task panicked and nobody will see its outcome.
     fn unretrieved(&self, task: Unretrieved, error: &JoinError);
 
+    /// Whether the calling thread is a worker of this scheduler, so that blocking it might wait for itself.
+    fn is_worker(&self) -> bool {
+        false
+    }
+
     /// A future's or an output's destructor panicked where nobody waits for the outcome.
     fn destructor_panicked(&self, error: JoinError);
 }

@@ -113,6 +113,11 @@ impl<T> Task<T> {
         &self.raw.header().state
     }
 
+    /// Whether this thread is a worker of the task's loop.
+    pub(crate) fn on_worker(&self) -> bool {
+        self.raw.host().is_worker()
+    }
+
     /// Asks the task to end; true unless it has ended already.
     ///
     /// The request is recorded and delivered when the task next gets a turn: its future is dropped where it waits, and awaiting
