@@ -3,9 +3,23 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
-/// One or several socket addresses, had without asking a resolver.
+/// Where to connect to, or what to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// These addresses, in the order in which they are to be tried.
+    Addrs(Vec<SocketAddr>),
+    /// Whatever addresses a host has.
+    Name {
+        /// The host's name.
+        host: String,
+        /// The port, whatever the address.
+        port: u16,
+    },
+}
+
+/// One or several socket addresses, or a host name and a port.
 ///
-/// As std's trait of this name, but nothing here blocks: a string has to be an address, not a host name.
+/// As std's trait of this name, but nothing here blocks: a name stays a name until [`Resolve`](crate::Resolve) looks it up.
 ///
 /// # Examples
 ///
@@ -19,19 +33,31 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub trait ToSocketAddrs {
-    /// The addresses, in the order in which they are to be tried.
+    /// The addresses, or the name that has some.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for what is neither an address nor a name.
+    fn to_target(&self) -> io::Result<Target>;
+
+    /// The addresses, in the order in which they are to be tried, had without asking a resolver.
     ///
     /// # Errors
     ///
     /// `Unsupported` for a host name, `InvalidInput` for what is neither an address nor a name.
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>>;
+    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        match self.to_target()? {
+            Target::Addrs(addrs) => Ok(addrs),
+            Target::Name { host, .. } => Err(needs_resolver(&host)),
+        }
+    }
 }
 
 macro_rules! one_address {
     ($($ty:ty),*) => { $(
         impl ToSocketAddrs for $ty {
-            fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-                Ok(vec![SocketAddr::from(*self)])
+            fn to_target(&self) -> io::Result<Target> {
+                Ok(Target::Addrs(vec![SocketAddr::from(*self)]))
             }
         }
     )* };
@@ -47,69 +73,74 @@ one_address!(
 );
 
 impl ToSocketAddrs for [SocketAddr] {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        Ok(self.to_vec())
+    fn to_target(&self) -> io::Result<Target> {
+        Ok(Target::Addrs(self.to_vec()))
     }
 }
 
 impl<const N: usize> ToSocketAddrs for [SocketAddr; N] {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        Ok(self.to_vec())
+    fn to_target(&self) -> io::Result<Target> {
+        Ok(Target::Addrs(self.to_vec()))
     }
 }
 
 impl ToSocketAddrs for Vec<SocketAddr> {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        Ok(self.clone())
+    fn to_target(&self) -> io::Result<Target> {
+        Ok(Target::Addrs(self.clone()))
     }
 }
 
 impl ToSocketAddrs for str {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+    fn to_target(&self) -> io::Result<Target> {
         if let Ok(addr) = self.parse::<SocketAddr>() {
-            return Ok(vec![addr]);
+            return Ok(Target::Addrs(vec![addr]));
         }
         match self.rsplit_once(':') {
-            Some((host, port)) if is_host_name(host) && port.parse::<u16>().is_ok() => {
-                Err(needs_resolver(host))
-            }
+            Some((host, port)) if is_host_name(host) => match port.parse() {
+                Ok(port) => Ok(name(host, port)),
+                Err(_) => Err(invalid(self)),
+            },
             _ => Err(invalid(self)),
         }
     }
 }
 
 impl ToSocketAddrs for (&str, u16) {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+    fn to_target(&self) -> io::Result<Target> {
         let (host, port) = *self;
         match host.parse::<IpAddr>() {
-            Ok(ip) => Ok(vec![SocketAddr::new(ip, port)]),
-            Err(_) if is_host_name(host) => Err(needs_resolver(host)),
+            Ok(ip) => Ok(Target::Addrs(vec![SocketAddr::new(ip, port)])),
+            Err(_) if is_host_name(host) => Ok(name(host, port)),
             Err(_) => Err(invalid(host)),
         }
     }
 }
 
 impl ToSocketAddrs for String {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        self.as_str().to_socket_addrs()
+    fn to_target(&self) -> io::Result<Target> {
+        self.as_str().to_target()
     }
 }
 
 impl ToSocketAddrs for (String, u16) {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        (self.0.as_str(), self.1).to_socket_addrs()
+    fn to_target(&self) -> io::Result<Target> {
+        (self.0.as_str(), self.1).to_target()
     }
 }
 
 impl<T: ToSocketAddrs + ?Sized> ToSocketAddrs for &T {
-    fn to_socket_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        (**self).to_socket_addrs()
+    fn to_target(&self) -> io::Result<Target> {
+        (**self).to_target()
     }
 }
 
 fn is_host_name(host: &str) -> bool {
     let dots_and_digits = host.chars().all(|c| c == '.' || c.is_ascii_digit());
     !dots_and_digits && !host.contains([':', '[', ']', '/', ' '])
+}
+
+fn name(host: &str, port: u16) -> Target {
+    Target::Name { host: host.to_owned(), port }
 }
 
 fn needs_resolver(host: &str) -> io::Error {

@@ -5,9 +5,10 @@
 //! | [`TcpListener`] | a socket that accepts |
 //! | [`TcpStream`] | a connection; `split` borrows its two directions, `into_split` gives them away |
 //! | [`ToSocketAddrs`] | what an address may be given as |
+//! | [`Resolve`] | who looks host names up |
 //!
 //! Everything here waits with the reactor that is current on the thread that polls (`asyncio_reactor::enter`), and knows of no
-//! tasks, timers or names: looking up host names, and waiting after a failed `accept`, is for those above.
+//! tasks, timers or threads: looking up host names, and waiting after a failed `accept`, is for those above.
 //!
 //! # Unsafe
 //!
@@ -16,11 +17,13 @@
 
 mod addr;
 mod connect_error;
+mod resolve;
 mod sys;
 mod tcp;
 
-pub use crate::addr::ToSocketAddrs;
+pub use crate::addr::{Target, ToSocketAddrs};
 pub use crate::connect_error::ConnectError;
+pub use crate::resolve::{Resolve, Resolving, with_resolver};
 pub use crate::tcp::{
     Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpStream,
     WriteHalf,

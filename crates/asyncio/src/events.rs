@@ -4,6 +4,7 @@ use crate::diagnostics::{
     self, Diagnostics, ExceptionContext, ExceptionHandler, default_exception_handler,
 };
 use crate::exceptions::{CloseError, LoopClosed, NoCurrentLoop, NoRunningLoop, RunError};
+use crate::executors::DefaultExecutor;
 use crate::futures::Future;
 use crate::futures::main_future::MainFuture;
 use crate::handles::{Handle, TimerHandle};
@@ -50,6 +51,7 @@ struct Owner {
     scheduler: Arc<Loop>,
     wiring: Arc<Wiring>,
     diagnostics: Arc<Diagnostics>,
+    default_executor: DefaultExecutor,
 }
 
 /// Counters of a loop.
@@ -170,7 +172,9 @@ impl EventLoop {
         let wiring = Wiring::new(diagnostics.clone())?;
         let scheduler = Loop::new(wiring.clone(), diagnostics.clone());
         wiring.attach(&scheduler);
-        let event_loop = EventLoop(Arc::new(Owner { scheduler, wiring, diagnostics }));
+        let default_executor = DefaultExecutor::default();
+        let owner = Owner { scheduler, wiring, diagnostics, default_executor };
+        let event_loop = EventLoop(Arc::new(owner));
         event_loop.0.diagnostics.attach(event_loop.downgrade());
         Ok(event_loop)
     }
@@ -181,6 +185,14 @@ impl EventLoop {
 
     pub(crate) fn scheduler(&self) -> &Arc<Loop> {
         &self.0.scheduler
+    }
+
+    pub(crate) fn diagnostics(&self) -> &Arc<Diagnostics> {
+        &self.0.diagnostics
+    }
+
+    pub(crate) fn default_executor(&self) -> &DefaultExecutor {
+        &self.0.default_executor
     }
 
     // ----- callbacks
@@ -454,8 +466,8 @@ impl EventLoop {
         self.0.scheduler.is_closed()
     }
 
-    /// Closes the loop for good: drops its callbacks, timers and pending tasks, and reports each of those tasks. Closing a closed loop does
-    /// nothing.
+    /// Closes the loop for good: drops its callbacks, timers and pending tasks, reports each of those tasks, and shuts the default executor down
+    /// without waiting for its jobs. Closing a closed loop does nothing.
     ///
     /// # Errors
     ///
@@ -553,7 +565,9 @@ impl Owner {
             return self.scheduler.close();
         }
         let _restore = SetRunning::new(running.clone());
-        self.wiring.enter(|| self.scheduler.close())
+        let closed = self.wiring.enter(|| self.scheduler.close())?;
+        self.default_executor.shut_down();
+        Ok(closed)
     }
 }
 
@@ -569,6 +583,7 @@ impl Drop for Owner {
                     .with_exception(CloseError::from(error)),
             );
         }
+        self.default_executor.shut_down();
     }
 }
 

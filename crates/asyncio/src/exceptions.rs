@@ -1,7 +1,7 @@
 //! asyncio's errors, by asyncio's names.
 
 pub use asyncio_scheduler::LoopClosed;
-pub use asyncio_task::{CancelledError, InvalidStateError, JoinError, PanicError};
+pub use asyncio_task::{BlockingError, CancelledError, InvalidStateError, JoinError, PanicError};
 
 use std::error::Error;
 use std::fmt;

@@ -15,7 +15,7 @@ use std::error::Error;
 use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 /// An error that many awaiters can be given: the default of [`Future`].
@@ -88,10 +88,29 @@ pub struct CallbackId(ListenerId);
 
 type Function<T, E> = Box<dyn FnOnce(&Future<T, E>) + Send>;
 
-struct Callback<T, E> {
-    function: Function<T, E>,
-    context: ContextSlot,
-    location: &'static Location<'static>,
+enum Callback<T, E> {
+    /// Somebody's, for the lane.
+    Done { function: Function<T, E>, context: ContextSlot, location: &'static Location<'static> },
+    /// Called by whoever cancels the future, there and then.
+    Cancel(Box<dyn FnOnce() + Send>),
+}
+
+impl<T, E> Callback<T, E> {
+    fn location(&self) -> Option<&'static Location<'static>> {
+        match self {
+            Callback::Done { location, .. } => Some(location),
+            Callback::Cancel(_) => None,
+        }
+    }
+}
+
+/// A future that is not kept by this.
+pub(crate) struct WeakFuture<T, E>(Weak<Shared<T, E>>);
+
+impl<T, E> WeakFuture<T, E> {
+    pub(crate) fn upgrade(&self) -> Option<Future<T, E>> {
+        self.0.upgrade().map(|shared| Future { shared, waiting: None })
+    }
 }
 
 const NOT_READY: InvalidStateError = InvalidStateError::new("Result is not ready.");
@@ -219,8 +238,18 @@ impl<T, E> Future<T, E> {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let callback = Callback { function, context, location };
+        let callback = Callback::Done { function, context, location };
         CallbackId(self.shared.promise.add_callback(callback, |callback| self.queue(callback)))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakFuture<T, E> {
+        WeakFuture(Arc::downgrade(&self.shared))
+    }
+
+    /// Has `function` called by whoever cancels this future, which is new, at once and on whatever thread that is.
+    pub(crate) fn on_cancel(&self, function: impl FnOnce() + Send + 'static) {
+        let callback = Callback::Cancel(Box::new(function));
+        self.shared.promise.add_callback(callback, drop);
     }
 
     /// Forgets a callback; false if it was not registered here, or is queued already.
@@ -298,13 +327,17 @@ impl<T, E> Future<T, E> {
         finished.map_err(|_outcome| ALREADY)
     }
 
-    /// Sends a done-callback to the loop's lane; a closed loop drops it.
+    /// Sends a done-callback to the loop's lane; a closed loop drops it. The future is finished.
     fn queue(&self, callback: Callback<T, E>)
     where
         T: Send + 'static,
         E: Send + 'static,
     {
-        let Callback { function, context, location } = callback;
+        let (function, context, location) = match callback {
+            Callback::Done { function, context, location } => (function, context, location),
+            Callback::Cancel(function) if self.cancelled() => return function(),
+            Callback::Cancel(_) => return,
+        };
         let future = self.clone();
         let call = move || function(&future);
         let _ = self.shared.event_loop.scheduler().call(Kind::Plain, context, location, call);
@@ -405,7 +438,7 @@ impl<T: fmt::Debug, E: fmt::Debug> fmt::Debug for Future<T, E> {
                 Held::Outcome(Outcome::Cancelled(_)) => f.write_str("<Future cancelled"),
                 Held::Taken => f.write_str("<Future finished taken"),
             }?;
-            debug_callbacks(f, &callbacks.map(|callback| callback.location).collect::<Vec<_>>())?;
+            debug_callbacks(f, &callbacks.filter_map(Callback::location).collect::<Vec<_>>())?;
             f.write_str(">")
         });
         shown.unwrap_or_else(|| f.write_str("<Future locked>"))

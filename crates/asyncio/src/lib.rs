@@ -5,11 +5,14 @@ mod contextvars;
 mod diagnostics;
 mod events;
 mod exceptions;
+mod executors;
 mod futures;
 mod handles;
 pub mod net;
+mod resolve;
 mod runners;
 mod tasks;
+mod threads;
 mod timeouts;
 mod wiring;
 
@@ -20,8 +23,11 @@ pub use crate::events::{
     try_get_running_loop,
 };
 pub use crate::exceptions::{
-    CancelledError, CloseError, InvalidStateError, JoinError, LoopClosed, NoCurrentLoop,
-    NoRunningLoop, PanicError, RunError,
+    BlockingError, CancelledError, CloseError, InvalidStateError, JoinError, LoopClosed,
+    NoCurrentLoop, NoRunningLoop, PanicError, RunError,
+};
+pub use crate::executors::{
+    ConcurrentFuture, Executor, ExecutorTimeout, Job, MapResults, SubmitError, ThreadPoolExecutor,
 };
 pub use crate::futures::{CallbackId, Future, FutureError, SharedError};
 pub use crate::handles::{Handle, TimerHandle};
@@ -30,6 +36,7 @@ pub use crate::tasks::{
     Task, TaskBuilder, TaskHandle, TaskId, YieldNow, all_tasks, create_local_task, create_task,
     create_task as spawn, current_task, yield_now,
 };
+pub use crate::threads::{ToThread, run_coroutine_threadsafe, to_thread, wrap_future};
 pub use crate::timeouts::{
     Deadline, DeadlineOver, Timeout, TimeoutError, timeout, timeout_at, timeout_scope, wait_for,
 };

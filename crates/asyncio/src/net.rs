@@ -49,15 +49,16 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_secs(1);
 pub struct TcpListener(asyncio_net::TcpListener);
 
 impl TcpListener {
-    /// Listens on the first of `addrs` that can be bound, with a backlog of 100. Port 0 lets the system choose.
+    /// Listens on the first of `addrs`, or of the addresses of a host name, that can be bound, with a backlog of 100. Port 0 lets the system
+    /// choose.
     ///
     /// # Cancel safety
     ///
-    /// Ready at once.
+    /// Ready at once, but for a host name, and safe then too.
     ///
     /// # Errors
     ///
-    /// If `addrs` has a host name, which needs a resolver (`Unsupported`), or none can be bound.
+    /// If a host name cannot be looked up, or no address can be bound.
     pub async fn bind(addrs: impl ToSocketAddrs) -> io::Result<TcpListener> {
         asyncio_net::TcpListener::bind(addrs).await.map(TcpListener)
     }

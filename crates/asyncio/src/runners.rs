@@ -4,10 +4,15 @@ use crate::contextvars::Context;
 use crate::diagnostics::ExceptionContext;
 use crate::events::{EventLoop, set_event_loop, try_get_running_loop};
 use crate::exceptions::RunError;
+use crate::threads::wait_closed;
 use asyncio_base::context::ContextSlot;
 use asyncio_task::{Options, TaskHandle};
 use std::future::Future;
 use std::io;
+use std::time::Duration;
+
+/// How long the end of a runner waits for the threads of the default executor.
+const EXECUTOR_JOIN_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Runs `main` on a loop of its own, ends what it left behind, and gives what it returned.
 ///
@@ -136,7 +141,8 @@ impl Runner {
         outcome
     }
 
-    /// Cancels every task that is left, waits until all have ended, and closes the loop. Dropping the runner does the same.
+    /// Cancels every task that is left and waits until all have ended, waits for the jobs of the default executor (for five minutes, then that is
+    /// reported), and closes the loop. Dropping the runner does the same.
     pub fn close(self) {}
 
     fn finish(&self) {
@@ -144,10 +150,26 @@ impl Runner {
             return;
         }
         self.cancel_all_tasks();
+        self.shut_executor_down();
         if let Err(error) = self.event_loop.close() {
             let report = ExceptionContext::new("the event loop of a runner was not closed");
             self.event_loop.call_exception_handler(report.with_exception(error));
         }
+    }
+
+    /// Waits for the threads of the default executor, so that what they were given is done before the program goes on.
+    fn shut_executor_down(&self) {
+        let Some(executor) = self.event_loop.default_executor().shut_down() else { return };
+        let report = ExceptionContext::new("asyncio.run() shutdown went on without its executor");
+        let report = match self
+            .event_loop
+            .run_until_complete(wait_closed(executor, Some(EXECUTOR_JOIN_TIMEOUT)))
+        {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => report.with_exception(error),
+            Err(error) => report.with_exception(error),
+        };
+        self.event_loop.call_exception_handler(report);
     }
 
     fn cancel_all_tasks(&self) {

@@ -6,6 +6,8 @@
 //! A callback timer made on another thread notifies the reactor after it is in the wheel; the reactor keeps a notification that comes
 //! before the wait, so the sleeper has either seen the timer or is woken.
 
+use crate::resolve::OnRunningLoop;
+use asyncio_net::Resolve;
 use asyncio_reactor::{Reactor, Stats};
 use asyncio_scheduler::{Driver, Handle, Loop, Reporter, Wait, worker};
 use asyncio_task::JoinError;
@@ -40,6 +42,7 @@ pub(crate) struct Wiring {
     timers: Arc<Timers>,
     reactor: Arc<Reactor>,
     lane_timers: LaneTimers<Handle>,
+    resolver: Arc<dyn Resolve>,
     scheduler: OnceLock<Weak<Loop>>,
     reporter: Arc<dyn Reporter>,
 }
@@ -53,7 +56,9 @@ impl Wiring {
         };
         let timers = Timers::new(1, Box::new(SystemClock), unpark);
         let lane_timers = LaneTimers::new(timers.now_nanos());
-        Ok(Arc::new(Wiring { timers, reactor, lane_timers, scheduler: OnceLock::new(), reporter }))
+        let resolver: Arc<dyn Resolve> = Arc::new(OnRunningLoop);
+        let scheduler = OnceLock::new();
+        Ok(Arc::new(Wiring { timers, reactor, lane_timers, resolver, scheduler, reporter }))
     }
 
     /// Names the loop whose lane the timers feed; once, right after it is made.
@@ -65,9 +70,10 @@ impl Wiring {
         self.scheduler.get().and_then(Weak::upgrade)
     }
 
-    /// Runs `f` as worker 0: its sleeps and sockets are this loop's.
+    /// Runs `f` as worker 0: its sleeps, sockets and host names are this loop's.
     pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
-        asyncio_reactor::enter(&self.reactor, || asyncio_timer::context::enter(&self.timers, 0, f))
+        let f = || asyncio_timer::context::enter(&self.timers, 0, f);
+        asyncio_net::with_resolver(&self.resolver, || asyncio_reactor::enter(&self.reactor, f))
     }
 
     pub(crate) fn clock_now(&self) -> Instant {

@@ -4,6 +4,7 @@ use asyncio::net::{TcpListener, TcpStream};
 use asyncio::{create_task, run};
 use std::io;
 use std::net::SocketAddr;
+use std::task::Poll;
 
 async fn listener() -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -120,10 +121,70 @@ fn a_refused_connection_names_every_address() {
 }
 
 #[test]
-fn a_host_name_says_what_is_missing() {
-    let error = run(TcpStream::connect("localhost:1")).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::Unsupported);
-    assert!(error.to_string().contains("localhost"), "{error}");
+fn host_names_are_looked_up() -> io::Result<()> {
+    run(async {
+        let listener = TcpListener::bind("localhost:0").await?;
+        let port = listener.local_addr()?.port();
+        assert!(listener.local_addr()?.ip().is_loopback());
+        for _ in 0..2 {
+            let accepted = async { listener.accept().await.map(|(_, peer)| peer) };
+            let (client, peer) = both(TcpStream::connect(("localhost", port)), accepted).await;
+            assert_eq!(client?.local_addr()?, peer?);
+        }
+        let nowhere = TcpStream::connect("no-such-host.invalid:80").await.unwrap_err();
+        assert_ne!(nowhere.kind(), io::ErrorKind::Unsupported, "{nowhere}");
+        Ok(())
+    })
+}
+
+#[test]
+fn addresses_are_not_looked_up() {
+    run(async {
+        let event_loop = asyncio::get_running_loop();
+        // Nobody is there who could look anything up.
+        event_loop.shutdown_default_executor(None).await.unwrap();
+        for (host, address) in [("127.0.0.1", "127.0.0.1:80"), ("::1", "[::1]:80")] {
+            let found = event_loop.getaddrinfo(host, 80).await.unwrap();
+            assert_eq!(found, [address.parse().unwrap()]);
+        }
+        let error = event_loop.getaddrinfo("localhost", 80).await.unwrap_err();
+        assert_eq!(error.to_string(), "executor shutdown has been called");
+    });
+}
+
+#[test]
+fn a_name_has_the_port_that_was_asked_for() {
+    run(async {
+        let event_loop = asyncio::get_running_loop();
+        let found = event_loop.getaddrinfo("localhost", 4711).await.unwrap();
+        assert!(!found.is_empty());
+        assert!(
+            found.iter().all(|addr| addr.port() == 4711 && addr.ip().is_loopback()),
+            "{found:?}"
+        );
+    });
+}
+
+/// Awaits two futures at once.
+async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
+    let (mut a, mut b) = (Box::pin(a), Box::pin(b));
+    let (mut first, mut second) = (None, None);
+    std::future::poll_fn(move |cx| {
+        if let (None, Poll::Ready(output)) = (&first, a.as_mut().poll(cx)) {
+            first = Some(output);
+        }
+        if let (None, Poll::Ready(output)) = (&second, b.as_mut().poll(cx)) {
+            second = Some(output);
+        }
+        match (first.take(), second.take()) {
+            (Some(a), Some(b)) => Poll::Ready((a, b)),
+            (a, b) => {
+                (first, second) = (a, b);
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Making a connection.
 
 use super::stream::TcpStream;
+use crate::addr::Target;
 use crate::connect_error::failed;
+use crate::resolve::addresses;
 use crate::sys;
 use asyncio_reactor::{Direction, Io};
 use socket2::{Domain, SockRef, Socket};
@@ -11,11 +13,11 @@ use std::panic::Location;
 
 /// Tries the addresses in order.
 pub(super) async fn connect(
-    addrs: io::Result<Vec<SocketAddr>>,
+    target: io::Result<Target>,
     place: &'static Location<'static>,
 ) -> io::Result<TcpStream> {
     let mut attempts = Vec::new();
-    for addr in addrs? {
+    for addr in addresses(target).await? {
         match connect_addr(addr, place).await {
             Ok(stream) => return Ok(stream),
             Err(error) => attempts.push((addr, error)),

@@ -3,6 +3,7 @@
 use super::stream::TcpStream;
 use crate::addr::ToSocketAddrs;
 use crate::connect_error::failed;
+use crate::resolve::addresses;
 use crate::sys;
 use asyncio_reactor::{CallFuture, Direction, Io};
 use futures_core::Stream;
@@ -42,21 +43,21 @@ pub struct TcpListener {
 }
 
 impl TcpListener {
-    /// Listens on the first of `addrs` that can be bound, with a backlog of 100. Port 0 lets the system choose.
+    /// Listens on the first of `addrs`, or of the addresses of a host name, that can be bound, with a backlog of 100. Port 0 lets the system choose.
     ///
     /// On Unix an address that lingers from an earlier connection may be bound at once (`SO_REUSEADDR`).
     ///
     /// # Cancel safety
     ///
-    /// Ready at once.
+    /// Ready at once, but for a host name, and safe then too.
     ///
     /// # Errors
     ///
-    /// If `addrs` has a host name, which needs a resolver (`Unsupported`), or none can be bound. For several the error holds a
+    /// If a host name cannot be looked up (`Unsupported` where there is no resolver), or no address can be bound. For several the error holds a
     /// [`ConnectError`](crate::ConnectError).
     pub async fn bind(addrs: impl ToSocketAddrs) -> io::Result<TcpListener> {
         let mut attempts = Vec::new();
-        for addr in addrs.to_socket_addrs()? {
+        for addr in addresses(addrs.to_target()).await? {
             match TcpListener::bind_addr(addr, BACKLOG) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => attempts.push((addr, error)),

@@ -54,7 +54,7 @@ impl TcpStream {
         &self.io
     }
 
-    /// Connects to the first of `addrs` that answers, trying them in order.
+    /// Connects to the first of `addrs`, or of the addresses of a host name, that answers, trying them in order.
     ///
     /// # Cancel safety
     ///
@@ -62,7 +62,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// If `addrs` has a host name, which needs a resolver (`Unsupported`), or no address answers. For several the error holds a
+    /// If a host name cannot be looked up (`Unsupported` where there is no resolver), or no address answers. For several the error holds a
     /// [`ConnectError`](crate::ConnectError).
     ///
     /// # Panics
@@ -72,7 +72,7 @@ impl TcpStream {
     pub fn connect<A: ToSocketAddrs>(
         addrs: A,
     ) -> impl Future<Output = io::Result<TcpStream>> + Send + use<A> {
-        connect::connect(addrs.to_socket_addrs(), Location::caller())
+        connect::connect(addrs.to_target(), Location::caller())
     }
 
     /// Connects to one address.
