@@ -25,6 +25,23 @@ pub const RUNTIMES: [&str; 10] = [
     "kanal",
 ];
 
+/// Python's event loops, where `python3` has them.
+pub const PYTHON: [&str; 2] = ["python", "uvloop"];
+
+/// What `python/bench.py` has.
+pub const PYTHON_WORKLOADS: [&str; 10] = [
+    "spawn",
+    "spawn-join",
+    "fan-out",
+    "yield",
+    "echo-1",
+    "call-soon",
+    "call-soon-chained",
+    "call-soon-threadsafe",
+    "call-later-cancel",
+    "future",
+];
+
 /// One workload on one runtime.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {

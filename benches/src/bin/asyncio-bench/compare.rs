@@ -4,7 +4,7 @@
 //! median is what is reported; the medians of the numbers themselves are beside it.
 
 use crate::table::{Row, json, markdown};
-use crate::{Failure, find, option, run_apart, runtimes, workloads};
+use crate::{Failure, apart, option, runtimes, workloads};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -14,12 +14,12 @@ pub(crate) type Rounds = BTreeMap<String, Vec<f64>>;
 pub(crate) fn compare(words: &[&str]) -> Result<(), Failure> {
     let mut words = words.to_vec();
     let rounds = option(&mut words, "--rounds")?.map_or(Ok(7), str::parse::<usize>)?;
-    let runtimes = runtimes(option(&mut words, "--runtimes")?)?;
+    let runtimes = runtimes(option(&mut words, "--runtimes")?);
     let out = option(&mut words, "--out")?.unwrap_or("benches-compare");
     let mut rows = vec![];
-    for workload in workloads(&words, &runtimes) {
-        let having: Vec<_> =
-            runtimes.iter().filter(|runtime| find(&workload, runtime).is_ok()).collect();
+    for workload in workloads(&words) {
+        let has = |runtime: &&String| apart::has(runtime, &workload);
+        let having: Vec<_> = runtimes.iter().filter(has).collect();
         if having.is_empty() {
             return Err(format!("no workload {workload}").into());
         }
@@ -44,7 +44,7 @@ fn measure(workload: &str, runtimes: &[&String], rounds: usize) -> Vec<(String, 
         // Who goes first changes, so that nobody always runs on a warmed or a throttled core.
         for i in 0..runtimes.len() {
             let runtime = runtimes[(i + round) % runtimes.len()];
-            match run_apart(workload, runtime) {
+            match apart::run(workload, runtime) {
                 Ok(report) => {
                     for (metric, value) in report.numbers() {
                         let known = metrics.iter().position(|(name, _)| name == metric);

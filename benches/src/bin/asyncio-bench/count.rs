@@ -8,7 +8,10 @@ mod tools;
 
 use self::saved::{Counts, Verdict};
 use self::tools::Tool;
-use crate::{Failure, find, option, run_apart, runtimes, switch, workloads};
+use crate::{Failure, apart, find, option, runtimes, switch, workloads};
+
+/// Whose counts are taken unless told.
+const COUNTED: &str = "asyncio-1,tokio-ct,tokio-1,smol-1,smol-static-1,smol-local,flume,kanal";
 
 /// Where the counts are kept.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
@@ -17,11 +20,12 @@ pub(crate) fn count(words: &[&str]) -> Result<(), Failure> {
     let mut words = words.to_vec();
     let (save, check) = (switch(&mut words, "--save"), switch(&mut words, "--check"));
     let named = option(&mut words, "--runtimes")?;
-    // A check is about ours: the peers do not change between two commits.
-    let runtimes = runtimes(named.or(check.then_some("asyncio-1")))?;
+    // With one worker each, as callgrind runs one thread at a time. A check is about ours: the peers do not change between two commits.
+    let usual = if check { "asyncio-1" } else { COUNTED };
+    let runtimes = runtimes(named.or(Some(usual)));
     let tools = tools::present();
     let mut counts = Counts::default();
-    for workload in workloads(&words, &runtimes) {
+    for workload in workloads(&words) {
         for runtime in &runtimes {
             count_one(&workload, runtime, &tools, &mut counts);
         }
@@ -44,7 +48,7 @@ fn count_one(workload: &str, runtime: &str, tools: &[Tool], counts: &mut Counts)
         Err(failure) => eprintln!("{workload} on {runtime}: {metric}: {failure}"),
     };
     if workload.starts_with("bytes-") {
-        let bytes = run_apart(workload, runtime);
+        let bytes = apart::run(workload, runtime);
         note("bytes", bytes.and_then(|report| Ok(report.numbers().first().ok_or("no number")?.1)));
     }
     let Some(n) = found.counted else { return };

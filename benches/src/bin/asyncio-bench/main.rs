@@ -1,14 +1,15 @@
 //! `asyncio-bench`: one workload, a comparison, or a count. `README.md` says what the numbers mean.
 #![forbid(unsafe_code)]
 
+mod apart;
 mod compare;
 mod count;
 mod table;
 
-use asyncio_benches::catalogue::{RUNTIMES, Workload, of_runtime};
+use asyncio_benches::catalogue::{PYTHON, RUNTIMES, Workload, of_runtime};
 use asyncio_benches::report::Report;
 use asyncio_benches::runtime::Setup;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 const USAGE: &str = "asyncio-bench list
 asyncio-bench run WORKLOAD RUNTIME [N]
@@ -68,17 +69,6 @@ fn counted(report: Report) -> Report {
     report
 }
 
-/// Runs this program again for one workload, in a process of its own.
-fn run_apart(workload: &str, runtime: &str) -> Result<Report, Failure> {
-    let output =
-        Command::new(std::env::current_exe()?).args(["run", workload, runtime]).output()?;
-    if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{workload} on {runtime}: {}: {said}", output.status).into());
-    }
-    Ok(Report::parse(&String::from_utf8_lossy(&output.stdout)))
-}
-
 /// Takes the value of an option out of the words.
 fn option<'a>(words: &mut Vec<&'a str>, name: &str) -> Result<Option<&'a str>, Failure> {
     let Some(at) = words.iter().position(|word| *word == name) else { return Ok(None) };
@@ -96,29 +86,22 @@ fn switch(words: &mut Vec<&str>, name: &str) -> bool {
     words.len() < before
 }
 
-/// The runtimes that were named, else all, each known.
-fn runtimes(named: Option<&str>) -> Result<Vec<String>, Failure> {
-    let names: Vec<String> = match named {
-        Some(named) => named.split(',').map(str::to_owned).collect(),
-        None => RUNTIMES.map(str::to_owned).to_vec(),
+/// The runtimes that were named, else all; those that are not on this machine are left out.
+fn runtimes(named: Option<&str>) -> Vec<String> {
+    let mut names: Vec<&str> = match named {
+        Some(named) => named.split(',').collect(),
+        None => RUNTIMES.iter().chain(&PYTHON).copied().collect(),
     };
-    match names.iter().find(|name| of_runtime(name).is_none()) {
-        Some(unknown) => Err(format!("no runtime {unknown}").into()),
-        None => Ok(names),
-    }
+    names.retain(|name| apart::present(name));
+    names.into_iter().map(str::to_owned).collect()
 }
 
-/// The workloads that were named, else all of these runtimes in the order of the catalogue.
-fn workloads(named: &[&str], runtimes: &[String]) -> Vec<String> {
-    let mut names: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
+/// The workloads that were named, else all of the catalogue.
+fn workloads(named: &[&str]) -> Vec<String> {
+    let mut names: Vec<&str> = named.to_vec();
     if names.is_empty() {
-        for (workloads, _) in runtimes.iter().filter_map(|runtime| of_runtime(runtime)) {
-            for workload in workloads {
-                if !names.iter().any(|name| name == workload.name) {
-                    names.push(workload.name.to_owned());
-                }
-            }
-        }
+        let ours = of_runtime(RUNTIMES[0]).map(|(ours, _)| ours).unwrap_or_default();
+        names.extend(ours.iter().map(|workload| workload.name));
     }
-    names
+    names.into_iter().map(str::to_owned).collect()
 }

@@ -70,7 +70,8 @@ impl Tool {
     pub(super) fn slope(&self, workload: &str, runtime: &str, n: usize) -> Result<f64, Failure> {
         let short = self.total(workload, runtime, n)?;
         let long = self.total(workload, runtime, 3 * n)?;
-        Ok((long - short) / (2 * n) as f64)
+        // What does not grow with the operations may come out a hair below nothing.
+        Ok(((long - short) / (2 * n) as f64).max(0.0))
     }
 
     fn total(&self, workload: &str, runtime: &str, n: usize) -> Result<f64, Failure> {
