@@ -58,3 +58,44 @@ pub use asyncio_timer::{
 pub mod sync {
     pub use asyncio_sync::*;
 }
+
+/// What must not compile.
+///
+/// ```compile_fail
+/// #[asyncio::main]
+/// fn main() {} // not async
+/// ```
+///
+/// ```compile_fail
+/// #[asyncio::main]
+/// async fn main(argument: u8) {} // parameters
+/// ```
+///
+/// ```compile_fail
+/// #[asyncio::main(workers = 2)] // arguments
+/// async fn main() {}
+/// ```
+///
+/// A future that is not `Send` cannot become a task that any worker may run:
+///
+/// ```compile_fail
+/// let not_send = std::rc::Rc::new(());
+/// asyncio::create_task(async move { drop(not_send) });
+/// ```
+///
+/// and a task may not borrow from its maker:
+///
+/// ```compile_fail
+/// asyncio::run(async {
+///     let text = String::new();
+///     asyncio::create_task(async { text.len() }).await
+/// });
+/// ```
+///
+/// A coroutine that is not a future is refused by its type:
+///
+/// ```compile_fail
+/// asyncio::run(123);
+/// ```
+#[cfg(doctest)]
+struct MustNotCompile;
