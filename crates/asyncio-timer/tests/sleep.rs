@@ -3,7 +3,7 @@
 mod common;
 
 use asyncio_base::context::ContextSlot;
-use asyncio_base::record::{self, Owner, PollRecord};
+use asyncio_base::record::{self, PollRecord};
 use asyncio_base::wait::{WaitKind, WaitSlot};
 use asyncio_timer::{
     Interval, MissedTicks, Sleep, interval, interval_at, secs, sleep, sleep_until,
@@ -171,9 +171,7 @@ fn without_a_loop_the_first_poll_says_so_and_where_the_sleep_was_made() {
 fn the_wait_slot_names_the_sleep_while_it_waits() {
     let l = Loop::new(1);
     let (wait, context) = (WaitSlot::new(), ContextSlot::new());
-    let budget = Cell::new(u32::MAX);
-    let record =
-        PollRecord { task_id: 1, owner: Owner::NONE, wait: &wait, context: &context, budget };
+    let record = PollRecord::outside(&wait, &context);
     let mut nothing = sleep(Duration::ZERO);
     let (mut long, line): (_, _) = (sleep(ms(1)), line!());
     l.enter(0, || {
@@ -295,13 +293,7 @@ fn ticks_that_are_due_are_counted_as_ready_operations() {
     let mut interval = interval_at(start, ms(1));
     l.turn(ms(100));
     let (wait, context) = (WaitSlot::new(), ContextSlot::new());
-    let record = PollRecord {
-        task_id: 1,
-        owner: Owner::NONE,
-        wait: &wait,
-        context: &context,
-        budget: Cell::new(2),
-    };
+    let record = PollRecord { budget: Cell::new(2), ..PollRecord::outside(&wait, &context) };
     let ticks = record::enter(&record, || [(); 3].map(|()| tick(&l, &mut interval, start)));
     assert_eq!(ticks, [Some(0), Some(1), None]);
     assert_eq!(tick(&l, &mut interval, start), Some(2));
