@@ -12,7 +12,7 @@ mod tree;
 
 pub use domain::{Domain, Inside};
 pub use forward::Forward;
-pub(crate) use node::{deliver, take_root, void};
+pub(crate) use node::{deliver, is_quiet, take_root, void};
 pub use scopes::{CatchCancelled, Uncancellable, catch_cancelled, uncancellable, with_finally};
 pub use shield::{Shield, Shieldable, shield};
 pub(crate) use tree::{Origin, Tree};

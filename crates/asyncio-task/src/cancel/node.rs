@@ -47,7 +47,8 @@ fn with_tree<R>(task: RawTask, f: impl FnOnce(&mut Tree) -> (R, Effects)) -> R {
 }
 
 /// No request is open in the task's tree: the common case, known without the lock.
-fn is_quiet(task: RawTask) -> bool {
+#[inline]
+pub(crate) fn is_quiet(task: RawTask) -> bool {
     !task.header().cold_if_any().is_some_and(|cold| cold.has_requests.load(Ordering::Acquire))
 }
 
@@ -195,8 +196,9 @@ pub(crate) fn deliver(
 }
 
 /// The request by which a scope of the task, or code in none, has asked the task to end.
+#[cold]
 pub(crate) fn take_root(task: RawTask) -> Option<Request> {
-    if is_quiet(task) { None } else { with_tree(task, Tree::take_root) }
+    with_tree(task, Tree::take_root)
 }
 
 /// What was asked of the task and has not been seen is taken back.
