@@ -13,7 +13,7 @@
 //! | **blocking pool** | [`blocking`]: threads for code that blocks |
 //! | **driver**, **seam** | [`driver`]: readiness, timers, clock, threads: everything that is not determined by the code alone |
 //!
-//! The scheduler names neither reactor nor timer: it owns the small [`Driver`](driver::Driver) trait, and the facade supplies one made
+//! The scheduler names neither reactor nor timer: it owns the small [`Driver`] trait, and the facade supplies one made
 //! of both.
 
 pub mod blocking;

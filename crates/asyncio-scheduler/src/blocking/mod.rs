@@ -5,7 +5,7 @@
 //! | [`pool`] | the pool: submitting, its threads, the end |
 //! | [`word`] | the one word that decides who runs a job and who may leave |
 //! | [`channel`] | the queue of jobs: crossbeam's, and its twin for the models |
-//! | [`job`] | a function as a job, and the handle to its result |
+//! | [`mod@job`] | a function as a job, and the handle to its result |
 //!
 //! A pool belongs to no loop: a loop's default executor is one, and a program may make its own.
 
@@ -22,5 +22,5 @@ pub use pool::SystemThreads;
 
 /// Something to run, once, on a thread that may be blocked.
 ///
-/// Made by [`job`], it keeps its promise to whoever waits for the result even if it is dropped unrun: then the result is a cancellation.
+/// Made by [`fn@job`], it keeps its promise to whoever waits for the result even if it is dropped unrun: then the result is a cancellation.
 pub type Job = Box<dyn FnOnce() + Send>;
