@@ -81,7 +81,7 @@ pub async fn idle<R: Runtime>(n: usize) -> Report {
     let (cpu, slept) = (cpu_time(), sleeps());
     R::Kit::sleep(Duration::from_millis(n as u64)).await;
     let per_second = 1000.0 / n as f64;
-    Report::one("CPU µs", (cpu_time() - cpu).as_nanos() as f64 / 1e3 * per_second)
+    Report::one("CPU us", (cpu_time() - cpu).as_nanos() as f64 / 1e3 * per_second)
         .and("wake-ups", (sleeps() - slept) as f64 * per_second)
 }
 

@@ -1,7 +1,6 @@
 //! Sleeping: what a timer costs, and how late it is.
 
 use crate::kit::Kit;
-use crate::process::cpu_time;
 use crate::report::Report;
 use crate::runtime::Runtime;
 use std::future::{Future, poll_fn};
@@ -49,10 +48,10 @@ pub async fn many_alive<R: Runtime>(n: usize) -> Report {
     Report::per_op(n, start.elapsed())
 }
 
-/// One operation: one of `n` sleeps of 20 to 40 ms, of which nine in ten are dropped at once and the others awaited; processor time.
+/// One operation: one of `n` sleeps of 20 to 40 ms, of which nine in ten are dropped at once and the others awaited.
 pub async fn mostly_cancelled<R: Runtime>(n: usize) -> Report {
     let mut kept = Vec::with_capacity(n / 10);
-    let before = cpu_time();
+    let start = Instant::now();
     for i in 0..n {
         let delay = Duration::from_millis(20).mul_f64(1.0 + scattered(i));
         let mut sleep = Box::pin(R::Kit::sleep(delay));
@@ -64,12 +63,11 @@ pub async fn mostly_cancelled<R: Runtime>(n: usize) -> Report {
     for sleep in kept {
         sleep.await;
     }
-    Report::one("CPU ns/op", (cpu_time() - before).as_nanos() as f64 / n as f64)
+    Report::per_op(n, start.elapsed())
 }
 
-/// One operation: one of `n` tasks sleeps once, for 0.5 to 1.5 s, and says how late it woke; processor time with spawn and join.
+/// One operation: one of `n` tasks sleeps once, for 0.5 to 1.5 s, and says how late it woke.
 pub async fn firing<R: Runtime>(n: usize) -> Report {
-    let before = cpu_time();
     let sleeper =
         |i| R::spawn(lateness::<R>(Duration::from_millis(500).mul_f64(1.0 + 2.0 * scattered(i))));
     let tasks: Vec<_> = (0..n).map(sleeper).collect();
@@ -77,8 +75,7 @@ pub async fn firing<R: Runtime>(n: usize) -> Report {
     for task in tasks {
         late.push(R::join(task).await);
     }
-    let cpu = (cpu_time() - before).as_nanos() as f64 / n as f64;
-    Report::of_samples(late).and("CPU ns/op", cpu)
+    Report::of_samples(late)
 }
 
 /// One operation: the only task sleeps so long and wakes late.

@@ -7,9 +7,11 @@ mod count;
 mod table;
 
 use asyncio_benches::catalogue::{PYTHON, RUNTIMES, Workload, of_runtime};
+use asyncio_benches::process::cpu_time;
 use asyncio_benches::report::Report;
 use asyncio_benches::runtime::Setup;
 use std::process::ExitCode;
+use std::time::Duration;
 
 const USAGE: &str = "asyncio-bench list
 asyncio-bench run WORKLOAD RUNTIME [N]
@@ -58,8 +60,17 @@ fn list() -> Result<(), Failure> {
 fn run(workload: &str, runtime: &str, n: Option<&str>) -> Result<(), Failure> {
     let (workload, workers) = find(workload, runtime)?;
     let n = n.map_or(Ok(workload.n), str::parse)?;
-    print!("{}", counted((workload.run)(Setup { workers, n })));
+    let before = cpu_time();
+    let report = (workload.run)(Setup { workers, n });
+    let report = with_cpu_time(report, cpu_time() - before, n);
+    print!("{}", counted(report));
     Ok(())
+}
+
+/// Adds the processor time of all threads, which other programs on the machine disturb less; where time is what is measured.
+fn with_cpu_time(report: Report, spent: Duration, n: usize) -> Report {
+    let timed = report.numbers().iter().any(|(name, _)| name == "ns/op" || name.contains('µ'));
+    if timed { report.and("CPU ns/op", spent.as_nanos() as f64 / n as f64) } else { report }
 }
 
 /// Adds what the counting build has counted; other builds count nothing.
