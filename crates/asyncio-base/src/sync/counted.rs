@@ -25,6 +25,12 @@ macro_rules! counted {
         #[repr(transparent)]
         pub struct $name $(<$t>)? ($std);
 
+        impl $(<$t>)? Default for $name $(<$t>)? {
+            fn default() -> Self {
+                Self(<$std>::default())
+            }
+        }
+
         impl $(<$t>)? $name $(<$t>)? {
             /// A new atomic.
             pub const fn new(value: $value) -> Self {

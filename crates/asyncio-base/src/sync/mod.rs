@@ -117,5 +117,6 @@ mod tests {
         word.load(Ordering::Acquire);
         drop(Mutex::new(()).lock());
         assert!(rmw_count() - before >= 3);
+        assert!(!AtomicBool::default().load(Ordering::Relaxed));
     }
 }
