@@ -161,6 +161,20 @@ impl Loop {
         Ok(task)
     }
 
+    /// A task that has ended cancelled, its future dropped unpolled.
+    pub fn spawn_cancelled<F>(
+        &self,
+        future: F,
+        options: Options,
+        location: &'static Location<'static>,
+    ) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        asyncio_task::spawn_cancelled(future, Anywhere(self.core), options, location)
+    }
+
     /// As [`spawn`](Self::spawn), for a future that stays on worker 0; `None` if this thread is not, and the future is dropped.
     pub fn spawn_local<F>(
         &self,

@@ -139,6 +139,7 @@ pub struct JoinError(Box<Kind>);
 enum Kind {
     Cancelled(CancelledError),
     Panicked(PanicError),
+    Failed,
 }
 
 impl JoinError {
@@ -152,9 +153,19 @@ impl JoinError {
         JoinError(Box::new(Kind::Panicked(PanicError::new(payload))))
     }
 
+    /// The task failed and its error went to the group it belongs to.
+    pub fn failed() -> Self {
+        JoinError(Box::new(Kind::Failed))
+    }
+
     /// Whether the task was cancelled.
     pub fn is_cancelled(&self) -> bool {
         matches!(*self.0, Kind::Cancelled(_))
+    }
+
+    /// Whether the task failed, by an error or a panic, and left that to its group.
+    pub fn is_failed(&self) -> bool {
+        matches!(*self.0, Kind::Failed)
     }
 
     /// Whether the task panicked.
@@ -166,14 +177,14 @@ impl JoinError {
     pub fn as_cancelled(&self) -> Option<&CancelledError> {
         match &*self.0 {
             Kind::Cancelled(error) => Some(error),
-            Kind::Panicked(_) => None,
+            Kind::Panicked(_) | Kind::Failed => None,
         }
     }
 
     /// The panic, if it is one.
     pub fn as_panic(&self) -> Option<&PanicError> {
         match &*self.0 {
-            Kind::Cancelled(_) => None,
+            Kind::Cancelled(_) | Kind::Failed => None,
             Kind::Panicked(error) => Some(error),
         }
     }
@@ -218,6 +229,7 @@ impl fmt::Display for JoinError {
                 Some(message) => write!(f, "the task was cancelled: {message}"),
             },
             Kind::Panicked(error) => write!(f, "the task panicked: {}", error.message()),
+            Kind::Failed => f.write_str("the task failed and its error went to its group"),
         }
     }
 }
@@ -226,7 +238,7 @@ impl Error for JoinError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &*self.0 {
             Kind::Cancelled(error) => Some(error),
-            Kind::Panicked(_) => None,
+            Kind::Panicked(_) | Kind::Failed => None,
         }
     }
 }

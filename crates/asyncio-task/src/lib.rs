@@ -29,6 +29,7 @@ mod finished;
 mod handle;
 mod header;
 mod id;
+mod into_task;
 mod list;
 mod panics;
 mod runnable;
@@ -41,15 +42,18 @@ mod waker_slot;
 pub use blocking::{BlockingError, block_on};
 pub use borrowed::{Borrowed, with_borrowed};
 pub use cancel::{
-    CatchCancelled, Domain, Forward, Inside, Shield, Shieldable, Uncancellable, catch_cancelled,
-    shield, uncancellable, with_finally,
+    CatchCancelled, Domain, Forward, GroupDomain, Inside, Shield, Shieldable, Uncancellable,
+    catch_cancelled, fail_here, shield, uncancellable, with_finally,
 };
 pub use cold::CallbackId;
 pub use error::{CancelledError, InvalidStateError, JoinError, PanicError};
 pub use finished::Finished;
 pub use handle::{TaskHandle, current};
 pub use id::TaskId;
+pub use into_task::{IntoTask, Spawn};
 pub use list::TaskList;
 pub use runnable::{Ran, Runnable};
-pub use schedule::{Host, Options, Schedule, ScheduleLocal, Unretrieved, spawn, spawn_local};
+pub use schedule::{
+    Host, Options, Schedule, ScheduleLocal, Unretrieved, spawn, spawn_cancelled, spawn_local,
+};
 pub use task::Task;

@@ -45,6 +45,11 @@ impl Runnable {
         Runnable(task)
     }
 
+    /// The task it is the token of.
+    pub(crate) fn task(&self) -> RawTask {
+        self.0
+    }
+
     /// The task's number.
     pub fn id(&self) -> crate::TaskId {
         self.0.header().id
@@ -106,19 +111,13 @@ impl Runnable {
         ended.map_err(|message| self.fail(cancelled(message))).is_ok()
     }
 
-    /// Whether a request was raised out of the task's outermost scope; then the task has ended.
+    /// Whether the task was ended from inside; then the outcome is stored.
     fn is_asked_to_end(&self) -> bool {
         // Every poll that waits comes by here, and hardly any task has a scope.
         if cancel::is_quiet(self.0) {
             return false;
         }
-        match cancel::take_root(self.0) {
-            None => false,
-            Some(request) => {
-                self.fail(cancelled(request.message));
-                true
-            }
-        }
+        cancel::take_end(self.0).map(|error| self.fail(error)).is_some()
     }
 
     /// Ends a task that was never queued.

@@ -98,6 +98,23 @@ where
     make(future, scheduler, options, location)
 }
 
+/// A task that has ended cancelled: its future is dropped unpolled. What a place gives that takes no more tasks.
+pub fn spawn_cancelled<F, S>(
+    future: F,
+    scheduler: S,
+    options: Options,
+    location: &'static Location<'static>,
+) -> Task<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    S: Schedule,
+{
+    let (task, token) = allocate(future, scheduler, options, location);
+    token.refuse(JoinError::cancelled(CancelledError::default()));
+    task
+}
+
 /// As [`spawn`], for a future that stays on its thread: `scheduler` must run the task's tokens on the thread that calls this,
 /// and no other.
 pub fn spawn_local<F, S>(
@@ -132,15 +149,30 @@ where
     F::Output: 'static,
     S: Schedule,
 {
+    let (task, token) = allocate(future, scheduler, options, location);
+    if scheduler.host().tasks().insert(token.task()) {
+        return (task, Some(token));
+    }
+    token.refuse(JoinError::cancelled(CancelledError::default()));
+    (task, None)
+}
+
+/// A task that is in no list yet.
+fn allocate<F, S>(
+    future: F,
+    scheduler: S,
+    options: Options,
+    location: &'static Location<'static>,
+) -> (Task<F::Output>, Runnable)
+where
+    F: Future + 'static,
+    F::Output: 'static,
+    S: Schedule,
+{
     let raw = cell::allocate(future, scheduler, options.context, location);
     if let Some(name) = options.name {
         raw.header().cold().set_name(name);
     }
     // SAFETY: `allocate` made the cell with `HANDLE` and one wake: one handle, one token.
-    let (task, token) = unsafe { (Task::new(raw), Runnable::new(raw)) };
-    if scheduler.host().tasks().insert(raw) {
-        return (task, Some(token));
-    }
-    token.refuse(JoinError::cancelled(CancelledError::default()));
-    (task, None)
+    unsafe { (Task::new(raw), Runnable::new(raw)) }
 }

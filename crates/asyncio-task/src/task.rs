@@ -183,6 +183,16 @@ impl<T> Task<T> {
         Ok(output)
     }
 
+    /// Why the task ended without a value, if it did and the outcome was not taken. Looking is not retrieving: see [`result`](Self::result).
+    pub fn error(&self) -> Option<&JoinError> {
+        self.done().then(|| self.output()).flatten()?.as_ref().err()
+    }
+
+    /// The value, if the task ended with one and it was not taken.
+    pub fn value(&self) -> Option<&T> {
+        self.done().then(|| self.output()).flatten()?.as_ref().ok()
+    }
+
     /// The outcome, where it lies; the task is done.
     fn output(&self) -> Option<&Result<T, JoinError>> {
         // SAFETY: the vtable belongs to the cell. The task is done, and with the handle borrowed nobody takes the output: it is
@@ -317,6 +327,48 @@ impl<T> Task<T> {
 
     /// Lets the task run on by itself; the same as dropping the handle, said aloud.
     pub fn detach(self) {}
+
+    /// Has `waker` woken once when the task has finished, in place of whoever awaits this handle; false if it has finished. Passes no cancel on.
+    ///
+    /// For those who wait for many.
+    pub fn wake_when_finished(&mut self, waker: &Waker) -> bool {
+        loop {
+            let now = self.state().load();
+            if now.is_finished() {
+                return false;
+            }
+            handle::refuse_own(self.raw);
+            if self.leave_waker(now, waker.clone()) {
+                return true;
+            }
+        }
+    }
+
+    /// Takes the waker of an await, or of [`wake_when_finished`](Self::wake_when_finished), back.
+    pub fn stop_waiting(&mut self) {
+        let stale = self.take_waker();
+        drop(stale);
+        if self.state().load().has(COMPLETE) {
+            // Registered in the cold block while callbacks were outstanding.
+            let cold = self.raw.header().cold_if_any();
+            cold.into_iter().for_each(|cold| cold.remove_waiter(WaiterKey::JOINER));
+        }
+    }
+
+    /// Says that nobody will ask how the task ended: a panic of it is not reported.
+    pub fn forgive(&self) {
+        self.state().set_retrieved();
+    }
+
+    /// Takes the join waker back, unless the finisher has it.
+    fn take_waker(&mut self) -> Option<Waker> {
+        let state = self.state();
+        if state.load().has(JOIN_WAKER) && state.unset_join_waker() {
+            // SAFETY: the task was not complete and `JOIN_WAKER` is clear now, so the slot is ours.
+            return unsafe { self.raw.header().join.take() };
+        }
+        None
+    }
 }
 
 impl<T> Task<T> {
@@ -343,9 +395,8 @@ impl<T> Task<T> {
             if self.leave_waker(now, cx.waker().clone()) {
                 let raw = self.raw;
                 if forwards {
-                    self.forward.pass_on(cx.waker(), |message| {
-                        handle::request_cancel(raw, 0, message);
-                    });
+                    let cancel = |message| handle::request_cancel(raw, 0, message);
+                    self.forward.pass_on(cx.waker(), cancel);
                 }
                 record::waits_for(WaitKind::Task, header.location);
                 return Poll::Pending;
@@ -377,13 +428,9 @@ impl<'a, T> IntoFuture for &'a Task<T> {
 
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
-        let state = self.state();
         // Dropped last, when the handle is done with the cell: a waker's destructor is user code.
-        let mut _waker = None;
-        if state.load().has(JOIN_WAKER) && state.unset_join_waker() {
-            // SAFETY: the task was not complete and `JOIN_WAKER` is clear now, so the slot is ours.
-            _waker = unsafe { self.raw.header().join.take() };
-        }
+        let _waker = self.take_waker();
+        let state = self.state();
         if state.drop_handle_early() {
             return;
         }

@@ -1,27 +1,39 @@
 #![doc = include_str!("../../../README.md")]
 #![forbid(unsafe_code)]
 
+mod as_completed;
 mod contextvars;
 mod diagnostics;
+mod ensure_future;
 mod events;
+mod exception_group;
 mod exceptions;
 mod executors;
 mod futures;
+mod gather;
 mod handles;
 pub mod net;
+mod ready;
 mod resolve;
 mod runners;
+mod taskgroups;
 mod tasks;
 mod threads;
 mod timeouts;
+mod waiting;
 mod wiring;
 
+pub use crate::as_completed::{
+    AsCompleted, AsCompletedUntil, Completions, NextCompleted, as_completed,
+};
 pub use crate::contextvars::{Context, ContextVar, Token, copy_context};
 pub use crate::diagnostics::{ExceptionContext, ExceptionHandler};
+pub use crate::ensure_future::{IntoTask, ensure_future};
 pub use crate::events::{
     EventLoop, Metrics, get_event_loop, get_running_loop, new_event_loop, now, set_event_loop,
     try_get_running_loop,
 };
+pub use crate::exception_group::ExceptionGroup;
 pub use crate::exceptions::{
     BlockingError, CancelledError, CloseError, InvalidStateError, JoinError, LoopClosed,
     NoCurrentLoop, NoRunningLoop, PanicError, RunError,
@@ -30,8 +42,10 @@ pub use crate::executors::{
     ConcurrentFuture, Executor, ExecutorTimeout, Job, MapResults, SubmitError, ThreadPoolExecutor,
 };
 pub use crate::futures::{CallbackId, Future, FutureError, SharedError};
+pub use crate::gather::{Gather, GatherAll, gather, try_gather};
 pub use crate::handles::{Handle, TimerHandle};
 pub use crate::runners::{Runner, RunnerBuilder, run};
+pub use crate::taskgroups::TaskGroup;
 pub use crate::tasks::{
     Task, TaskBuilder, TaskHandle, TaskId, YieldNow, all_tasks, create_local_task, create_task,
     create_task as spawn, current_task, yield_now,
@@ -40,6 +54,7 @@ pub use crate::threads::{ToThread, run_coroutine_threadsafe, to_thread, wrap_fut
 pub use crate::timeouts::{
     Deadline, DeadlineOver, Timeout, TimeoutError, timeout, timeout_at, timeout_scope, wait_for,
 };
+pub use crate::waiting::{ReturnWhen, Wait, WaitFuture, Waitable, wait};
 pub use asyncio_macros::main;
 pub use asyncio_sync::{
     Barrier, BoundedSemaphore, BrokenBarrierError, Condition, Event, LifoQueue, Lock,
@@ -99,3 +114,10 @@ pub mod sync {
 /// ```
 #[cfg(doctest)]
 struct MustNotCompile;
+
+/// What the macros expand to. Not public API.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::ensure_future::{Argument, Awaitable};
+    pub use crate::gather::fallible;
+}

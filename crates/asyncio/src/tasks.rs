@@ -39,7 +39,15 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let location = Location::caller();
+    create_task_at(future, Location::caller())
+}
+
+#[track_caller]
+pub(crate) fn create_task_at<F>(future: F, location: &'static Location<'static>) -> Task<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
     let make = move |event_loop: &EventLoop| event_loop.create_task_at(future, location);
     // The common case does without a handle of its own.
     with_running_loop(make).unwrap_or_else(|make| make(&get_running_loop()))

@@ -10,8 +10,8 @@ use std::task::Waker;
 /// ```text
 ///            pass_on: the request goes on            ended(true): cancelled, so the waiter is too
 ///  WAITING ───────────────────────────────► FORWARDED ──────────────────────────────► UNWINDING
-///     │                                         │ ended(false): it swallowed the request
-///     │ ended: a request came too late to       └──────────────────────────────► over, the outcome counts
+///     │                                           │ ended(false): it swallowed the request
+///     │ ended: a request came too late to         └──────────────────────────────► over, the outcome counts
 ///     └─ be passed on ──► UNWINDING
 /// ```
 #[derive(Debug, Default)]
@@ -27,16 +27,23 @@ impl Forward {
         Forward { node: None, is_unwinding: false }
     }
 
-    /// To be called whenever the wait is about to be pending, with the waker it leaves: passes a request on by `cancel`, once, with its
-    /// message.
-    pub fn pass_on(&mut self, waker: &Waker, cancel: impl FnOnce(Option<Cow<'static, str>>)) {
+    /// To be called whenever the wait is about to be pending, with the waker it leaves: passes each request on by `cancel`, once, with its
+    /// message. `cancel` says whether anybody took it; if not, what is awaited has ended and the request is the waiter's own again.
+    pub fn pass_on(
+        &mut self,
+        waker: &Waker,
+        cancel: impl FnOnce(Option<Cow<'static, str>>) -> bool,
+    ) {
         if self.is_unwinding {
             return;
         }
         let Some(node) = Node::ensure(&mut self.node, Kind::Forward) else { return };
         node.set_waker(waker);
         if let Some(message) = node.begin_forward() {
-            cancel(message);
+            // Without the tree's lock: a cancel locks the tree of the task it is for.
+            if !cancel(message) {
+                node.refuse_forward();
+            }
         }
     }
 

@@ -1,10 +1,12 @@
 //! Cancellation that can answer: scopes that catch, hold back, forward.
 //!
 //! `tree.rs` decides where a request goes; `node.rs` is one node's place in its task; `scopes.rs` has the scopes themselves, `forward.rs` the await
-//! that passes a request on, `domain.rs` what `timeout` and task groups are made of.
+//! that passes a request on, `domain.rs` what `timeout` is made of, `group.rs` what task
+//! groups are.
 
 mod domain;
 mod forward;
+mod group;
 mod node;
 mod scopes;
 mod shield;
@@ -12,7 +14,9 @@ mod tree;
 
 pub use domain::{Domain, Inside};
 pub use forward::Forward;
-pub(crate) use node::{deliver, is_quiet, take_root, void};
+pub use group::GroupDomain;
+pub use node::fail_here;
+pub(crate) use node::{deliver, is_quiet, take_end, void};
 pub use scopes::{CatchCancelled, Uncancellable, catch_cancelled, uncancellable, with_finally};
 pub use shield::{Shield, Shieldable, shield};
 pub(crate) use tree::{Origin, Tree};

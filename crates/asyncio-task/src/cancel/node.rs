@@ -5,9 +5,11 @@
 //! again) is done after its lock is released.
 
 use super::tree::{Effects, Kind, Origin, Request, Tree};
+use crate::error::{CancelledError, JoinError};
 use crate::handle::TaskHandle;
 use crate::header::{Header, RawTask};
 use crate::runnable::call_waker;
+use crate::state::Woken;
 use crate::waker;
 use asyncio_base::record;
 use asyncio_base::slab::Key;
@@ -56,7 +58,18 @@ fn apply(task: RawTask, effects: Effects) {
     if let Some(message) = effects.restore {
         restore(task, message);
     }
+    if effects.wake_task {
+        wake(task);
+    }
     effects.wake.into_iter().for_each(|waker| call_waker(task, waker));
+}
+
+/// Gives the task another turn, in which its nodes look at what has changed.
+fn wake(task: RawTask) {
+    if task.header().state.wake_by_ref() == Woken::Schedule {
+        // SAFETY: the word said that the token is ours to make.
+        unsafe { task.schedule() };
+    }
 }
 
 /// The task's own request came back unanswered: it is recorded again, unless it was taken back meanwhile.
@@ -149,6 +162,21 @@ impl Node {
         self.with_tree(|tree, key| (tree.begin_forward(key), Effects::default()))
     }
 
+    /// Nobody took the request: it has not been passed on.
+    pub(crate) fn refuse_forward(&self) {
+        self.set_busy(false);
+    }
+
+    /// Says whether this node is at a clean-up that requests raised past it have to wait for.
+    pub(crate) fn set_busy(&self, busy: bool) {
+        self.task.raw().header().cold().tree.lock().set_busy(self.key, busy);
+    }
+
+    /// A request that was taken goes back to where it came from, to be delivered again.
+    pub(crate) fn give_back(&self, request: Request, later: bool) {
+        self.with_tree(|tree, _| ((), tree.give_back(request, later)));
+    }
+
     /// What this node waited for has ended: takes the request back that it had, and says whether it had been passed on.
     pub(crate) fn end_forward(&self) -> Option<(Request, bool)> {
         if is_quiet(self.task.raw()) {
@@ -165,11 +193,11 @@ impl Node {
 impl Drop for Node {
     fn drop(&mut self) {
         let tree = &self.task.raw().header().cold().tree;
-        let (waker, mark) = tree.lock().remove(self.key);
-        drop(waker);
-        if let Some(mark) = mark {
-            self.with_tree(|tree, key| ((), tree.end_with_node(key, mark)));
+        let Some(remains) = tree.lock().remove(self.key) else { return };
+        if remains.matter() {
+            self.with_tree(|tree, key| ((), tree.bury(key, &remains)));
         }
+        drop(remains.waker);
     }
 }
 
@@ -195,10 +223,25 @@ pub(crate) fn deliver(
     })
 }
 
-/// The request by which a scope of the task, or code in none, has asked the task to end.
+/// The task being polled ends with `error` if this poll leaves it pending. Does nothing outside tasks.
+pub fn fail_here(error: JoinError) {
+    if let Some((task, _)) = current() {
+        let before = with_tree(task, |tree| (tree.failure.replace(error), Effects::default()));
+        drop(before);
+    }
+}
+
+/// What a poll that left the task pending says it has to end with: a failure, or a request raised out of its outermost scope.
 #[cold]
-pub(crate) fn take_root(task: RawTask) -> Option<Request> {
-    with_tree(task, Tree::take_root)
+pub(crate) fn take_end(task: RawTask) -> Option<JoinError> {
+    let failure = with_tree(task, |tree| (tree.failure.take(), Effects::default()));
+    failure.or_else(|| {
+        let request = with_tree(task, |tree| {
+            let (root, effects) = tree.take_root();
+            (root, Effects { restore: tree.later.take().or(effects.restore), ..effects })
+        })?;
+        Some(JoinError::cancelled(CancelledError::new(request.message)))
+    })
 }
 
 /// What was asked of the task and has not been seen is taken back.

@@ -24,10 +24,12 @@
 //! 2. When the last mark of an unanswered request ends with its node, the request goes back to its origin. So it is not lost with a branch of
 //!    `select!` that lost, with a scope that finished just then, or with one that held it back.
 //! 3. A node that holds back stops a request: nothing inside it is marked. It gets the mark, and when it finishes rule 2 applies.
-//! 4. A node that meets two requests keeps the one from further out; the other counts as answered by it.
+//! 4. A node that meets two requests keeps the one from further out; the other counts as answered by it. One that has passed a request on
+//!    passes the next one on too.
 //! 5. A raised request takes hold of a node when nothing below is *busy*: holding back, or waiting for the clean-up of a task it forwarded to.
 //! 6. `uncancel` to 0 voids what the task has asked for and no node has taken: those marks are as if they were not there.
 
+use crate::error::JoinError;
 use asyncio_base::slab::{Key, Slab};
 use std::borrow::Cow;
 use std::task::Waker;
@@ -66,8 +68,10 @@ struct Node {
     children: u32,
     kind: Kind,
     mark: Option<Mark>,
-    /// A forwarding node that has passed its request on and waits for the clean-up.
-    forwarded: bool,
+    /// At a clean-up that what is raised past it waits for: a forwarding node that has passed its request on, a group whose tasks end.
+    busy: bool,
+    /// A forwarding node has met a request that it has not passed on.
+    fresh: bool,
     /// What the node was last polled with, if that is not the task's own waker.
     waker: Option<Waker>,
 }
@@ -96,7 +100,28 @@ pub(crate) struct Tree {
     open: Slab<Open>,
     /// A request raised to the root: the task ends.
     root: Option<Key>,
+    /// The task ends with this.
+    pub(crate) failure: Option<JoinError>,
+    /// A request of the task that strikes when the task waits next, but not if it ends first; with its message.
+    pub(crate) later: Option<Option<Cow<'static, str>>>,
     epoch: u64,
+}
+
+/// What a node leaves behind.
+#[derive(Debug)]
+pub(crate) struct Remains {
+    /// To be dropped outside the lock.
+    pub(crate) waker: Option<Waker>,
+    mark: Option<Mark>,
+    /// It was busy; its parent.
+    freed: Option<Option<Key>>,
+}
+
+impl Remains {
+    /// Whether they have to be [buried](Tree::bury).
+    pub(crate) fn matter(&self) -> bool {
+        self.mark.is_some() || self.freed.is_some()
+    }
 }
 
 /// What is left to do after the lock is released.
@@ -105,6 +130,8 @@ pub(crate) struct Tree {
 pub(crate) struct Effects {
     /// To be called, outside the lock.
     pub(crate) wake: Vec<Waker>,
+    /// The task needs another turn: a node that is woken with it has a mark, or may look at its mark again.
+    pub(crate) wake_task: bool,
     /// The task's own request came back: `must_cancel` again, with this message.
     pub(crate) restore: Option<Option<Cow<'static, str>>>,
 }
@@ -119,7 +146,8 @@ impl Tree {
         if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(parent)) {
             parent.children += 1;
         }
-        let node = Node { parent, children: 0, kind, mark: None, forwarded: false, waker: None };
+        let node =
+            Node { parent, children: 0, kind, mark: None, busy: false, fresh: false, waker: None };
         self.nodes.insert(node)
     }
 
@@ -129,22 +157,28 @@ impl Tree {
         std::mem::replace(&mut node.waker, waker)
     }
 
-    /// Takes a node out: it has finished, or was dropped. Its waker is to be dropped outside the lock; a mark that it still had has to be
-    /// [ended](Self::end_with_node).
-    pub(crate) fn remove(&mut self, key: Key) -> (Option<Waker>, Option<Mark>) {
-        let Some(node) = self.nodes.remove(key) else { return (None, None) };
+    /// Takes a node out: it has finished, or was dropped.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Remains> {
+        let node = self.nodes.remove(key)?;
         if let Some(parent) = node.parent.and_then(|parent| self.nodes.get_mut(parent)) {
             parent.children -= 1;
         }
-        (node.waker, node.mark)
+        let was_busy = node.kind == Kind::Shield || node.busy;
+        let freed = (was_busy && self.has_requests()).then_some(node.parent);
+        Some(Remains { waker: node.waker, mark: node.mark, freed })
     }
 
-    /// The mark of a node that is gone ends with it: rule 2.
-    pub(crate) fn end_with_node(&mut self, key: Key, mark: Mark) -> Effects {
+    /// The mark of a node that is gone ends with it: rule 2. Whoever waited for it to be done looks again: rule 5.
+    pub(crate) fn bury(&mut self, key: Key, remains: &Remains) -> Effects {
         let mut effects = Effects::default();
-        // A domain's own request ends with it.
-        let origin = self.open.get(mark.request).map(|open| open.request.origin);
-        self.end_mark(mark.request, origin == Some(Origin::Domain(key)), &mut effects);
+        if let Some(parent) = remains.freed {
+            self.look_again(parent, &mut effects);
+        }
+        if let Some(mark) = remains.mark {
+            // A domain's own request ends with it.
+            let origin = self.open.get(mark.request).map(|open| open.request.origin);
+            self.end_mark(mark.request, origin == Some(Origin::Domain(key)), &mut effects);
+        }
         effects
     }
 
@@ -211,9 +245,7 @@ impl Tree {
             None => self.root.map(|request| Mark { request, raised: true }),
         };
         let (keep, lose) = match before {
-            Some(before) if self.is_further_out(before.request, mark.request) => {
-                (before, Some(mark))
-            }
+            Some(before) if self.keeps(at, before.request, mark.request) => (before, Some(mark)),
             Some(before) => (mark, Some(before)),
             None => (mark, None),
         };
@@ -223,13 +255,34 @@ impl Tree {
         match at.and_then(|key| self.nodes.get_mut(key)) {
             Some(node) => {
                 node.mark = Some(keep);
-                effects.wake.extend(node.waker.clone());
+                node.fresh = true;
+                // Taken, not cloned: a clone is user code. The poll that follows leaves a new one.
+                effects.wake.extend(node.waker.take());
             }
             None => self.root = Some(keep.request),
         }
         if let Some(lose) = lose {
             self.end_mark(lose.request, true, effects);
         }
+    }
+
+    /// Whether a node that has request `a` keeps it when it meets `b`. Of two equals a node that has passed `a` on keeps `b`.
+    fn keeps(&self, at: Option<Key>, a: Key, b: Key) -> bool {
+        let passed_on = at.and_then(|key| self.nodes.get(key)).is_some_and(|node| node.busy);
+        self.is_further_out(a, b) && !(passed_on && self.is_further_out(b, a))
+    }
+
+    /// What was busy below has ended: whoever waits for that, from `from` outwards, has to look again.
+    fn look_again(&mut self, mut from: Option<Key>, effects: &mut Effects) {
+        let mut waiting = self.root.is_some();
+        while let Some(node) = from.and_then(|key| self.nodes.get_mut(key)) {
+            if node.mark.is_some_and(|mark| mark.raised) {
+                waiting = true;
+                effects.wake.extend(node.waker.take());
+            }
+            from = node.parent;
+        }
+        effects.wake_task |= waiting;
     }
 
     /// Whether request `a` comes from further out than `b`; the task is further out than all. Equal counts: the earlier one stays.
@@ -275,6 +328,19 @@ impl Tree {
         if !self.deliver(Origin::Domain(domain), message.clone(), effects) {
             self.mark_itself(domain, message, effects);
         }
+        // The nodes may have had their turn in this poll, or this is no poll of the task at all.
+        effects.wake_task = true;
+    }
+
+    /// A request that was taken goes back to its origin: as if it had not been. If `later`, the task may end before it strikes.
+    pub(crate) fn give_back(&mut self, request: Request, later: bool) -> Effects {
+        let mut effects = Effects::default();
+        match request.origin {
+            Origin::Task if later => self.later = Some(request.message),
+            Origin::Task => effects.restore = Some(request.message),
+            Origin::Domain(key) => self.redeliver(key, request.message, &mut effects),
+        }
+        effects
     }
 
     /// Marks a domain with a request of its own: nothing inside it has a say.
@@ -330,14 +396,14 @@ impl Tree {
         (taken, effects)
     }
 
-    /// Whether any request is open: without one no node has anything to look for.
+    /// Whether any request is open, or the task has to fail: without that nobody has anything to look for.
     pub(crate) fn has_requests(&self) -> bool {
-        !self.open.is_empty()
+        !self.open.is_empty() || self.failure.is_some() || self.later.is_some()
     }
 
     /// Rule 5.
     fn is_busy_below(&self, at: Option<Key>) -> bool {
-        let busy = |node: &Node| node.kind == Kind::Shield || node.forwarded;
+        let busy = |node: &Node| node.kind == Kind::Shield || node.busy;
         let below = |node: &Node| {
             let mut from = node.parent;
             while from != at {
@@ -394,19 +460,25 @@ impl Tree {
         }
         let message = self.open.get(mark.request)?.request.message.clone();
         let node = self.nodes.get_mut(key)?;
-        if std::mem::replace(&mut node.forwarded, true) { None } else { Some(message) }
+        node.busy |= node.fresh;
+        std::mem::take(&mut node.fresh).then_some(message)
     }
 
     /// Whether the node has passed its request on.
     pub(crate) fn has_forwarded(&self, key: Key) -> bool {
-        self.nodes.get(key).is_some_and(|node| node.forwarded)
+        self.nodes.get(key).is_some_and(|node| node.busy)
+    }
+
+    /// Says whether a node is busy.
+    pub(crate) fn set_busy(&mut self, key: Key, busy: bool) {
+        if let Some(node) = self.nodes.get_mut(key) {
+            node.busy = busy;
+        }
     }
 
     /// What it forwarded to has ended: takes the request back, if it is still one.
     pub(crate) fn end_forward(&mut self, key: Key) -> (Option<Request>, Effects) {
-        if let Some(node) = self.nodes.get_mut(key) {
-            node.forwarded = false;
-        }
+        self.set_busy(key, false);
         self.take(key)
     }
 }

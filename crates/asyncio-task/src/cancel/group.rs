@@ -1,0 +1,104 @@
+//! What a task group is made of: a domain whose body may end before the group does.
+//!
+//! A request from outside ends the body, and is kept while the group's tasks clean up: raised when they have ended, or given back to where it came
+//! from if the group ends with an error, or is dropped. The group's own request only ends the body.
+
+use super::node::Node;
+use super::tree::{Kind, Request};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// The domain of a task group.
+#[derive(Debug, Default)]
+pub struct GroupDomain {
+    node: Option<Node>,
+    /// Requests from outside that have ended the body, or came later.
+    kept: Vec<Request>,
+}
+
+impl GroupDomain {
+    /// A domain with nothing inside yet.
+    pub const fn new() -> Self {
+        GroupDomain { node: None, kept: Vec::new() }
+    }
+
+    /// Asks the body to end; it must be polled afterwards.
+    pub fn cancel(&mut self) {
+        if let Some(node) = &self.node {
+            node.cancel_inside(None);
+        }
+    }
+
+    /// Polls the body, which is emptied when it ends; `None` if a request has ended it.
+    ///
+    /// # Panics
+    ///
+    /// Outside asyncio's tasks.
+    pub fn poll_body<F: Future>(
+        &mut self,
+        mut body: Pin<&mut Option<F>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<F::Output>> {
+        let node = Node::ensure(&mut self.node, Kind::Scope);
+        let node = node.expect("a TaskGroup cannot determine the parent task");
+        node.set_waker(cx.waker());
+        if !keep(node, &mut self.kept) {
+            let inside = body.as_mut().as_pin_mut().expect("the body of a group was polled again");
+            if let Poll::Ready(output) = node.polling(|| inside.poll(cx)) {
+                node.polling(|| body.set(None));
+                return Poll::Ready(Some(output));
+            }
+            if !keep(node, &mut self.kept) {
+                return Poll::Pending;
+            }
+        }
+        node.polling(|| body.set(None));
+        Poll::Ready(None)
+    }
+
+    /// To be called while the group waits for its tasks: whether a request from outside is kept. Requests raised past the group wait for it.
+    pub fn poll_ending(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Some(node) = Node::ensure(&mut self.node, Kind::Scope) {
+            node.set_busy(true);
+            node.set_waker(cx.waker());
+            while keep(node, &mut self.kept) {}
+        }
+        !self.kept.is_empty()
+    }
+
+    /// The group's tasks have ended and nothing failed: raises what was kept. If this is true the group has to stay pending until it is dropped.
+    #[must_use]
+    pub fn raise(&mut self) -> bool {
+        let Some(node) = &self.node else { return false };
+        node.set_busy(false);
+        let raises = !self.kept.is_empty();
+        self.kept.drain(..).for_each(|request| node.raise_to_parent(request));
+        raises
+    }
+
+    /// The group's tasks have ended and something failed: what was kept strikes when the task waits next. If it ends before, its outcome stands.
+    pub fn give_back(&mut self) {
+        if let Some(node) = &self.node {
+            node.set_busy(false);
+            self.kept.drain(..).for_each(|request| node.give_back(request, true));
+        }
+    }
+}
+
+/// Takes the request that has taken hold of a group, if there is one; the group's own is answered by that.
+fn keep(node: &Node, kept: &mut Vec<Request>) -> bool {
+    let Some(request) = node.take() else { return false };
+    if request.origin != node.origin() {
+        kept.push(request);
+    }
+    true
+}
+
+impl Drop for GroupDomain {
+    fn drop(&mut self) {
+        if let Some(node) = &self.node {
+            self.kept.drain(..).for_each(|request| node.give_back(request, false));
+        }
+    }
+}

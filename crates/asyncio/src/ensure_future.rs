@@ -1,0 +1,88 @@
+//! asyncio's rule for what may be given where a task is wanted: a task is used as it is, anything else that can be awaited becomes one.
+
+use crate::events::{EventLoop, get_event_loop, with_running_loop};
+use crate::tasks::Task;
+use asyncio_task::Spawn;
+use std::future::{Future, IntoFuture};
+use std::panic::Location;
+
+pub use asyncio_task::IntoTask;
+
+/// Makes tasks on the running loop or, while none runs, on the one set for this thread.
+pub(crate) struct Here(pub(crate) &'static Location<'static>);
+
+impl Spawn for Here {
+    fn spawn<F>(self, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let make = move |event_loop: &EventLoop| event_loop.create_task_at(future, self.0);
+        with_running_loop(make).unwrap_or_else(|make| match get_event_loop() {
+            Ok(event_loop) => make(&event_loop),
+            Err(error) => panic!("{error}"),
+        })
+    }
+}
+
+/// A task of what is given: a task is given back, anything else that can be awaited is spawned, on the running loop or, while none runs, on the one
+/// set for this thread.
+///
+/// # Panics
+///
+/// If it has to spawn and there is no loop.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio::{Task, create_task, ensure_future};
+///
+/// asyncio::run(async {
+///     let made = ensure_future(async { 1 });
+///     let task = create_task(async { 2 });
+///     let id = task.id();
+///     let same: Task<i32> = ensure_future(task);
+///     assert_eq!(same.id(), id);
+///     assert_eq!(made.await.unwrap() + same.await.unwrap(), 3);
+/// });
+/// ```
+///
+/// # Python
+///
+/// `asyncio.ensure_future()`.
+#[track_caller]
+pub fn ensure_future<T>(awaitable: impl IntoTask<T>) -> Task<T> {
+    awaitable.into_task_by(Here(Location::caller()))
+}
+
+/// An argument of a macro, whose type is known where it stands. Not public API.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Argument<A>(pub A);
+
+impl<T> Argument<Task<T>> {
+    /// Found before the trait's.
+    #[doc(hidden)]
+    pub fn into_task(self) -> Task<T> {
+        self.0
+    }
+}
+
+/// For arguments that are no tasks. Not public API.
+#[doc(hidden)]
+pub trait Awaitable<T> {
+    #[doc(hidden)]
+    fn into_task(self) -> Task<T>;
+}
+
+impl<F> Awaitable<F::Output> for Argument<F>
+where
+    F: IntoFuture,
+    F::IntoFuture: Send + 'static,
+    F::Output: Send + 'static,
+{
+    #[track_caller]
+    fn into_task(self) -> Task<F::Output> {
+        self.0.into_task_by(Here(Location::caller()))
+    }
+}

@@ -1,0 +1,680 @@
+//! Task groups: contract chapter 5, after CPython's `test_taskgroups`.
+//!
+//! Not ported: `test_taskgroup_already_entered`, `test_taskgroup_double_enter`, `test_taskgroup_not_entered` and
+//! `test_taskgroup_cancel_before_enter`, as a group exists only inside its scope; `test_taskgroup_21a`, as an error of Rust has no kind that is not
+//! ordinary. Where Python raises `KeyboardInterrupt` (`test_taskgroup_20`) a panic stands for it: what is raised bare.
+
+mod together;
+
+use asyncio::{
+    ExceptionGroup, Task, TaskGroup, catch_cancelled, create_task, current_task, run, secs, sleep,
+    with_finally, yield_now,
+};
+use std::convert::Infallible;
+use std::future::{Future, pending};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use together::{Log, OnDrop, Oops, settle};
+
+type Group = TaskGroup<Oops>;
+type Outcome<T> = Result<T, ExceptionGroup<Oops>>;
+
+/// `sleep` that says when it is cancelled.
+async fn sleeper(log: Log) -> Result<(), Oops> {
+    let caught = catch_cancelled(sleep(secs(60.0))).await;
+    log.say("cancelled");
+    caught.unwrap_err().propagate().await
+}
+
+/// A task that fails in its clean-up.
+async fn crashes_in_clean_up() -> Result<(), Oops> {
+    catch_cancelled(sleep(secs(60.0))).await.unwrap_err().swallow();
+    Err(Oops::ZeroDivision)
+}
+
+async fn crash_after(turns: usize, error: Oops) -> Result<(), Oops> {
+    for _ in 0..turns {
+        yield_now().await;
+    }
+    Err(error)
+}
+
+/// CPython test_taskgroups: test_taskgroup_01, test_taskgroup_02
+#[test]
+fn all_succeed() {
+    run(async {
+        let outcome = Group::scope(async |tg| {
+            let one = tg.create_task(async {
+                sleep(secs(0.001)).await;
+                Ok(42)
+            });
+            yield_now().await;
+            let two = tg.spawn(async { 11 });
+            Ok((one, two))
+        });
+        let (one, two) = outcome.await.unwrap();
+        assert!(one.done() && two.done(), "the scope waits");
+        assert_eq!((one.await.unwrap(), two.await.unwrap()), (42, 11));
+    });
+}
+
+/// CPython test_taskgroups: test_taskgroup_03
+#[test]
+fn a_task_cancelled_by_itself_disturbs_nobody() {
+    run(async {
+        let outcome: Outcome<_> = Group::scope(async |tg| {
+            let one = tg.spawn(sleep(secs(60.0)));
+            settle().await;
+            one.cancel();
+            Ok((one, tg.spawn(async { 11 })))
+        })
+        .await;
+        let (one, two) = outcome.unwrap();
+        assert!(one.cancelled());
+        assert_eq!(two.await.unwrap(), 11);
+    });
+}
+
+/// CPython test_taskgroups: test_taskgroup_04, test_cancel_children_on_child_error
+#[test]
+fn the_first_failure_cancels_siblings_and_body_and_waits_for_their_clean_up() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let mut sibling = None;
+        let outcome: Outcome<()> = Group::scope(async |tg| {
+            let sibling_log = log.clone();
+            sibling = Some(tg.spawn(with_finally(pending::<()>(), move || async move {
+                settle().await;
+                sibling_log.say("sibling cleaned up");
+            })));
+            tg.create_task(crash_after(2, Oops::ZeroDivision)).detach();
+            tg.create_task(crash_after(2, Oops::Value)).detach();
+            let caught = catch_cancelled(sleep(secs(60.0))).await;
+            log.say("body cancelled");
+            caught.unwrap_err().propagate().await
+        })
+        .await;
+        // The second is cancelled before its turn: it fails at its own wait, or not at all.
+        assert_eq!(outcome.unwrap_err().exceptions()[0], Oops::ZeroDivision);
+        assert!(sibling.unwrap().cancelled());
+        log.say("over");
+    });
+    assert_eq!(seen.take(), ["body cancelled", "sibling cleaned up", "over"]);
+}
+
+/// CPython test_taskgroups: test_cancellation, test_taskgroup_22
+#[test]
+fn a_cancel_from_outside_goes_to_every_task_and_on() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let runner: Task<Outcome<()>> = create_task(Group::scope(async move |tg| {
+            for _ in 0..5 {
+                tg.create_task(sleeper(log.clone())).detach();
+            }
+            Ok(())
+        }));
+        settle().await;
+        runner.cancel_with("enough");
+        let error = runner.await.unwrap_err();
+        assert_eq!(error.as_cancelled().unwrap().message(), Some("enough"));
+    });
+    assert_eq!(seen.len(), 5);
+}
+
+/// CPython test_taskgroups: test_taskgroup_07
+#[test]
+fn a_cancel_from_outside_reaches_the_body_too() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let runner: Task<Outcome<()>> = create_task(Group::scope(async move |tg| {
+            for _ in 0..5 {
+                tg.create_task(sleeper(log.clone())).detach();
+            }
+            sleeper(log).await
+        }));
+        settle().await;
+        runner.cancel();
+        assert!(runner.await.unwrap_err().is_cancelled());
+    });
+    assert_eq!(seen.len(), 6);
+}
+
+/// CPython test_taskgroups: test_taskgroup_17
+#[test]
+fn a_cancel_from_outside_of_a_group_with_a_body_only() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let runner: Task<Outcome<()>> =
+            create_task(Group::scope(async move |_| sleeper(log).await));
+        settle().await;
+        runner.cancel();
+        assert!(runner.await.unwrap_err().is_cancelled());
+    });
+    assert_eq!(seen.take(), ["cancelled"]);
+}
+
+/// CPython test_taskgroups: test_taskgroup_08
+#[test]
+fn errors_in_clean_ups_come_before_the_cancellation() {
+    run(async {
+        let runner: Task<Outcome<()>> = create_task(Group::scope(async |tg| {
+            for _ in 0..5 {
+                tg.create_task(crashes_in_clean_up()).detach();
+            }
+            sleep(secs(60.0)).await;
+            Ok(())
+        }));
+        settle().await;
+        runner.cancel();
+        // The request would strike at the next wait, which never comes.
+        let group = runner.await.unwrap().unwrap_err();
+        assert_eq!(group.exceptions(), [Oops::ZeroDivision; 5]);
+    });
+}
+
+/// CPython test_taskgroups: test_taskgroup_08, test_taskgroup_15
+#[test]
+fn after_errors_the_request_strikes_at_the_next_wait() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let runner = create_task(async move {
+            let outcome: Outcome<()> = Group::scope(async |tg| {
+                let crash = async {
+                    catch_cancelled(pending::<()>()).await.unwrap_err().swallow();
+                    settle().await;
+                    Err::<(), _>(Oops::ZeroDivision)
+                };
+                tg.create_task(crash).detach();
+                let caught = catch_cancelled(sleep(secs(60.0))).await;
+                settle().await;
+                caught.unwrap_err().propagate().await
+            })
+            .await;
+            log.say(outcome.unwrap_err());
+            log.say(current_task().unwrap().cancelling());
+            let caught = catch_cancelled(yield_now()).await;
+            log.say(if caught.is_err() { "then cancelled" } else { "the request was lost" });
+        });
+        settle().await;
+        runner.cancel();
+        runner.await.unwrap();
+    });
+    let group = "unhandled errors in a TaskGroup (1 error)\n└─ ZeroDivision";
+    assert_eq!(seen.take(), [group, "1", "then cancelled"]);
+}
+
+/// CPython test_taskgroups: test_taskgroup_16
+#[test]
+fn errors_come_out_of_a_group_in_an_awaited_task() {
+    run(async {
+        let nested = Group::scope(async |tg| {
+            tg.create_task(crashes_in_clean_up()).detach();
+            sleep(secs(60.0)).await;
+            Ok(())
+        });
+        let runner: Task<Outcome<()>> =
+            create_task(async move { create_task(nested).await.unwrap() });
+        settle().await;
+        runner.cancel();
+        let group = runner.await.unwrap().unwrap_err();
+        assert_eq!(group.exceptions(), [Oops::ZeroDivision]);
+    });
+}
+
+/// CPython test_taskgroups: test_taskgroup_09, test_taskgroup_10
+#[test]
+fn an_error_of_the_body_cancels_the_tasks_and_is_a_member() {
+    for turns in [0, 3] {
+        run(async move {
+            let mut tasks = None;
+            let outcome: Outcome<()> = Group::scope(async |tg| {
+                let task = || tg.spawn(sleep(secs(60.0)));
+                tasks = Some((task(), task()));
+                crash_after(turns, Oops::ZeroDivision).await
+            })
+            .await;
+            assert_eq!(outcome.unwrap_err().exceptions(), [Oops::ZeroDivision]);
+            let (one, two) = tasks.unwrap();
+            assert!(one.cancelled() && two.cancelled());
+        });
+    }
+}
+
+/// CPython test_taskgroups: test_taskgroup_11, test_taskgroup_12
+#[test]
+fn a_group_in_a_group_is_a_member() {
+    type Outer = TaskGroup<ExceptionGroup<Oops>>;
+    for outer_has_a_task in [false, true] {
+        let seen = Arc::new(Mutex::new(None));
+        let told = seen.clone();
+        run(async move {
+            let runner = create_task(async move {
+                let outcome = Outer::scope(async |tg| {
+                    if outer_has_a_task {
+                        tg.spawn(sleep(secs(60.0))).detach();
+                    }
+                    Group::scope(async |inner| {
+                        for _ in 0..3 {
+                            inner.create_task(crashes_in_clean_up()).detach();
+                        }
+                        sleep(secs(60.0)).await;
+                        Ok(())
+                    })
+                    .await
+                })
+                .await;
+                *told.lock().unwrap() = Some(outcome.unwrap_err());
+            });
+            settle().await;
+            runner.cancel();
+            drop(runner.await);
+        });
+        let outer = seen.lock().unwrap().take().expect("the error comes out");
+        assert_eq!(outer.exceptions().len(), 1);
+        assert_eq!(outer.exceptions()[0].exceptions(), [Oops::ZeroDivision; 3]);
+        let tree = "unhandled errors in a TaskGroup (1 error)\n\
+            └─ unhandled errors in a TaskGroup (3 errors)\n   ├─ ZeroDivision\n   ├─ ZeroDivision\n   └─ ZeroDivision";
+        assert_eq!(outer.to_string(), tree);
+    }
+}
+
+/// CPython test_taskgroups: test_taskgroup_13
+#[test]
+fn a_task_of_the_outer_group_ends_the_inner_one() {
+    run(async {
+        let mut inner_task = None;
+        let outcome: Outcome<()> = Group::scope(async |outer| {
+            outer.create_task(crash_after(3, Oops::Value)).detach();
+            let inner: Outcome<()> = Group::scope(async |inner| {
+                inner_task = Some(inner.create_task(crash_after(10_000, Oops::Type)));
+                Ok(())
+            })
+            .await;
+            unreachable!("the inner group goes on unwinding: {inner:?}")
+        })
+        .await;
+        assert_eq!(outcome.unwrap_err().exceptions(), [Oops::Value]);
+        assert!(inner_task.unwrap().cancelled());
+    });
+}
+
+/// CPython test_taskgroups: test_taskgroup_14
+#[test]
+fn a_task_of_the_inner_group_ends_the_outer_one() {
+    run(async {
+        let outcome = TaskGroup::<ExceptionGroup<Oops>>::scope(async |outer| {
+            outer.spawn(sleep(secs(60.0))).detach();
+            Group::scope(async |inner| {
+                inner.create_task(crash_after(1, Oops::Value)).detach();
+                Ok(())
+            })
+            .await
+        })
+        .await;
+        let inner = outcome.unwrap_err().into_first().unwrap();
+        assert_eq!(inner.exceptions(), [Oops::Value]);
+    });
+}
+
+/// CPython test_taskgroups: test_taskgroup_18
+#[test]
+fn a_body_may_answer_a_cancellation_with_an_error() {
+    run(async {
+        let runner: Task<Outcome<()>> = create_task(Group::scope(async |_| {
+            catch_cancelled(sleep(secs(60.0))).await.unwrap_err().swallow();
+            Err(Oops::Type)
+        }));
+        settle().await;
+        runner.cancel();
+        assert_eq!(runner.await.unwrap().unwrap_err().exceptions(), [Oops::Type]);
+    });
+}
+
+/// CPython test_taskgroups: test_taskgroup_20a
+#[test]
+fn the_body_s_error_in_its_clean_up_joins_that_of_the_task() {
+    run(async {
+        let outcome: Outcome<()> = Group::scope(async |tg| {
+            tg.create_task(crash_after(1, Oops::ZeroDivision)).detach();
+            catch_cancelled(sleep(secs(60.0))).await.unwrap_err().swallow();
+            Err(Oops::Type)
+        })
+        .await;
+        let group = outcome.unwrap_err();
+        assert_eq!(group.exceptions(), [Oops::ZeroDivision, Oops::Type]);
+        let (zero, rest) = group.split(|error| *error == Oops::ZeroDivision);
+        assert_eq!(zero.unwrap().into_first(), Some(Oops::ZeroDivision));
+        assert_eq!(rest.unwrap().exceptions(), [Oops::Type]);
+    });
+}
+
+/// CPython test_taskgroups: test_taskgroup_20
+#[test]
+fn a_panic_of_a_task_resumes_when_all_have_ended() {
+    let log = Log::default();
+    let seen = log.clone();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        run(async move {
+            let outcome: Outcome<()> = Group::scope(async |tg| {
+                let sibling = log.clone();
+                tg.spawn(with_finally(pending::<()>(), move || async move {
+                    settle().await;
+                    sibling.say("sibling cleaned up");
+                }))
+                .detach();
+                tg.spawn(async { panic!("boom") }).detach();
+                let _guard = OnDrop(log.clone(), "body dropped");
+                pending().await
+            })
+            .await;
+            unreachable!("{outcome:?}")
+        })
+    }));
+    let panic = outcome.unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"boom"));
+    assert_eq!(seen.take(), ["body dropped", "sibling cleaned up"]);
+}
+
+/// CPython test_taskgroups: test_taskgroup_20
+#[test]
+fn a_panic_of_the_body_resumes_when_all_have_ended() {
+    let log = Log::default();
+    let seen = log.clone();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        run(async move {
+            let _: Outcome<()> = Group::scope(async |tg| {
+                tg.create_task(sleeper(log)).detach();
+                settle().await;
+                panic!("the body");
+            })
+            .await;
+        })
+    }));
+    assert_eq!(outcome.unwrap_err().downcast_ref::<&str>(), Some(&"the body"));
+    assert_eq!(seen.take(), ["cancelled"]);
+}
+
+/// CPython test_taskgroups: test_taskgroup_23, test_taskgroup_24
+#[test]
+fn tasks_make_more_tasks_while_the_scope_waits() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let outcome: Outcome<()> = Group::scope(async |tg| {
+            let (group, log) = (tg.clone(), log.clone());
+            tg.spawn(async move {
+                settle().await;
+                for _ in 0..2 {
+                    let log = log.clone();
+                    group
+                        .spawn(async move {
+                            settle().await;
+                            log.say("made late");
+                        })
+                        .detach();
+                }
+            })
+            .detach();
+            Ok(())
+        })
+        .await;
+        outcome.unwrap();
+        log.say("over");
+    });
+    assert_eq!(seen.take(), ["made late", "made late", "over"]);
+}
+
+/// CPython test_taskgroups: test_taskgroup_finished
+#[test]
+fn a_group_that_is_finished_makes_no_tasks() {
+    run(async {
+        let mut group = None;
+        let outcome: Outcome<()> = Group::scope(async |tg| {
+            group = Some(tg.clone());
+            Ok(())
+        })
+        .await;
+        outcome.unwrap();
+        let group = group.unwrap();
+        assert_eq!(format!("{group:?}"), "<TaskGroup finished>");
+        let made = catch_unwind(AssertUnwindSafe(|| group.spawn(async {})));
+        let panic = made.unwrap_err();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"this TaskGroup is finished"));
+    });
+}
+
+/// CPython test_taskgroups: test_taskgroup_no_create_task_after_failure
+#[test]
+fn an_aborting_group_gives_a_task_that_has_ended() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let outcome: Outcome<()> = Group::scope(async |tg| {
+            tg.create_task(crash_after(1, Oops::ZeroDivision)).detach();
+            let group = tg.clone();
+            tg.spawn(async move {
+                catch_cancelled(pending::<()>()).await.unwrap_err().swallow();
+                let guard = OnDrop(log.clone(), "dropped unpolled");
+                let late = group.spawn(async move {
+                    guard.0.say("ran");
+                });
+                assert!(late.done() && late.cancelled());
+                assert!(late.await.unwrap_err().is_cancelled());
+            })
+            .detach();
+            Ok(())
+        })
+        .await;
+        assert_eq!(outcome.unwrap_err().exceptions(), [Oops::ZeroDivision]);
+    });
+    assert_eq!(seen.take(), ["dropped unpolled"]);
+}
+
+/// CPython test_taskgroups: test_taskgroup_cancel_body, test_taskgroup_cancel_before_create_task (3.15)
+#[test]
+fn cancel_ends_the_group_without_an_error() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let outcome: Outcome<()> = Group::scope(async |tg| {
+            tg.create_task(sleeper(log.clone())).detach();
+            settle().await;
+            tg.cancel();
+            tg.cancel();
+            assert_eq!(format!("{tg:?}"), "<TaskGroup tasks=1 cancelling>");
+            assert!(tg.spawn(async {}).cancelled(), "no more tasks");
+            let _guard = OnDrop(log.clone(), "body interrupted at its next wait");
+            log.say("body goes on to its next wait");
+            pending().await
+        })
+        .await;
+        let group = outcome.unwrap_err();
+        assert!(group.exceptions().is_empty());
+        assert_eq!(current_task().unwrap().cancelling(), 0);
+        // Nothing leaks into what follows.
+        sleep(secs(0.001)).await;
+        // A body that had its value keeps it.
+        let outcome: Outcome<u8> = Group::scope(async |tg| {
+            tg.spawn(pending::<()>()).detach();
+            tg.cancel();
+            Ok(5)
+        })
+        .await;
+        assert_eq!(outcome, Ok(5));
+    });
+    let order = ["body goes on to its next wait", "body interrupted at its next wait", "cancelled"];
+    assert_eq!(seen.take(), order);
+}
+
+/// CPython test_taskgroups: test_taskgroup_cancel_from_child (3.15)
+#[test]
+fn a_task_may_cancel_its_own_group_and_is_cancelled_itself() {
+    run(async {
+        let mut task = None;
+        let outcome: Outcome<()> = Group::scope(async |tg| {
+            let group = tg.clone();
+            task = Some(tg.spawn(async move {
+                group.cancel();
+                pending::<()>().await;
+            }));
+            pending().await
+        })
+        .await;
+        assert_eq!(outcome.unwrap_err().message(), "the TaskGroup was cancelled");
+        assert!(task.unwrap().cancelled());
+    });
+}
+
+/// CPython test_taskgroups: test_cancelling_level_preserved
+#[test]
+fn a_handled_error_leaves_no_request_behind() {
+    run(async {
+        let outcome: Outcome<()> = Group::scope(async |tg| {
+            tg.create_task(crash_after(0, Oops::Value)).detach();
+            pending().await
+        })
+        .await;
+        assert!(outcome.is_err());
+        assert_eq!(current_task().unwrap().cancelling(), 0);
+        assert!(catch_cancelled(yield_now()).await.is_ok());
+    });
+}
+
+/// CPython test_taskgroups: test_nested_groups_both_cancelled
+#[test]
+fn both_groups_fail_at_once() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let outcome: Outcome<()> = Group::scope(async |outer| {
+            let inner: Outcome<()> = Group::scope(async |inner| {
+                inner.create_task(crash_after(0, Oops::Type)).detach();
+                outer.create_task(crash_after(0, Oops::Value)).detach();
+                Ok(())
+            })
+            .await;
+            // The inner error is handled here; the outer group's request strikes at the next wait.
+            log.say(inner.unwrap_err().exceptions()[0]);
+            let _guard = OnDrop(log.clone(), "the outer body is interrupted");
+            pending().await
+        })
+        .await;
+        assert_eq!(outcome.unwrap_err().exceptions(), [Oops::Value]);
+        assert_eq!(current_task().unwrap().cancelling(), 0);
+    });
+    assert_eq!(seen.take(), ["Type", "the outer body is interrupted"]);
+}
+
+/// CPython test_taskgroups: test_cancellation_does_not_leak_out_of_tg
+#[test]
+fn a_cancellation_does_not_leak_out_of_the_group() {
+    run(async {
+        let outcome: Outcome<()> = Group::scope(async |tg| {
+            tg.create_task(crash_after(0, Oops::Value)).detach();
+            Ok(())
+        })
+        .await;
+        assert_eq!(outcome.unwrap_err().exceptions(), [Oops::Value]);
+        for _ in 0..3 {
+            assert!(catch_cancelled(yield_now()).await.is_ok());
+        }
+    });
+}
+
+/// CPython test_taskgroups: test_cancels_task_if_created_during_creation
+#[test]
+fn a_failing_grandchild_cancels_the_task_that_made_it_at_its_next_wait() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let outcome: Outcome<()> = Group::scope(async |tg| {
+            let group = tg.clone();
+            tg.spawn(async move {
+                group.create_task(crash_after(0, Oops::ZeroDivision)).detach();
+                log.say("made");
+                let caught = catch_cancelled(sleep(secs(60.0))).await;
+                log.say(if caught.is_err() { "cancelled" } else { "lost" });
+            })
+            .detach();
+            Ok(())
+        })
+        .await;
+        assert_eq!(outcome.unwrap_err().exceptions(), [Oops::ZeroDivision]);
+    });
+    assert_eq!(seen.take(), ["made", "cancelled"]);
+}
+
+/// CPython test_taskgroups: test_taskgroup_without_parent_task
+#[test]
+fn outside_tasks_there_is_no_group() {
+    let mut scope = Box::pin(TaskGroup::<Infallible>::scope(async |_| Ok(())));
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let polled = catch_unwind(AssertUnwindSafe(|| scope.as_mut().poll(&mut cx)));
+    let panic = polled.unwrap_err();
+    let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap();
+    assert!(text.contains("cannot determine the parent task"), "{text}");
+}
+
+/// The handle of a task that failed says that its error is with the group.
+#[test]
+fn the_handle_of_a_failed_task_says_where_its_error_is() {
+    run(async {
+        let mut task = None;
+        let outcome: Outcome<()> = Group::scope(async |tg| {
+            task = Some(tg.create_task(crash_after(0, Oops::Value)));
+            Ok(())
+        })
+        .await;
+        assert!(outcome.is_err());
+        let error = task.unwrap().await.unwrap_err();
+        assert!(error.is_failed() && !error.is_cancelled() && !error.is_panic());
+        assert_eq!(error.to_string(), "the task failed and its error went to its group");
+    });
+}
+
+/// Contract chapter 5: a scope that is dropped cancels its tasks, which clean up by themselves.
+#[test]
+fn dropping_the_scope_cancels_the_tasks() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let inner = log.clone();
+        let mut scope = Box::pin(Group::scope(async move |tg| {
+            tg.create_task(sleeper(inner.clone())).detach();
+            let _guard = OnDrop(inner, "body dropped");
+            pending::<Result<(), Oops>>().await
+        }));
+        std::future::poll_fn(|cx| {
+            assert!(scope.as_mut().poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        settle().await;
+        drop(scope);
+        log.say("scope dropped");
+        settle().await;
+        assert!(catch_cancelled(yield_now()).await.is_ok(), "no request is left");
+    });
+    assert_eq!(seen.take(), ["body dropped", "scope dropped", "cancelled"]);
+}
+
+/// A body's await of a failing task is interrupted before it could see the failure.
+#[test]
+fn the_body_does_not_see_the_failure_it_awaits() {
+    run(async {
+        let outcome: Outcome<()> = Group::scope(async |tg| {
+            let task = tg.create_task(crash_after(2, Oops::Value));
+            task.await?;
+            unreachable!("the body is interrupted");
+        })
+        .await;
+        assert_eq!(outcome.unwrap_err().exceptions(), [Oops::Value]);
+    });
+}
