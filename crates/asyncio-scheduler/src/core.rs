@@ -12,42 +12,25 @@
 //! waits for that; at worst it then unparks a loop that had no need. What a task's last handle reports after its loop is freed
 //! goes to the loop that has the core by then, else to the [last resort](set_last_resort).
 //!
-//! # Sleeping
-//!
-//! Worker 0 sleeps in the driver; other threads push to the injector. Both publish first and look second:
-//!
-//! | other thread | worker |
-//! |---|---|
-//! | 1. push the entry, or set `stopping` | 1. `sleep` := PARKED |
-//! | 2. fence | 2. fence |
-//! | 3. `sleep` PARKED? => AWAKE and unpark | 3. injector empty, not stopping? then block |
-//!
-//! Of two fences one is first in their total order: the other side sees what was published before it. So either the worker sees the
-//! entry, or the thread sees PARKED; in the second case the driver promises that an unpark before the block ends the block. The exchange
-//! from PARKED lets one of many pushers unpark; the others may rely on it, as its unpark is still to come.
-//!
-//! Models: `loom-tests/tests/scheduler.rs`.
+//! How worker 0 sleeps and is woken is told in `sleep.rs`.
 
 use crate::driver::Reporter;
 use crate::event_loop::Loop;
 use crate::panics::contain;
 use crate::run_queue::{Entry, Injector};
+use crate::sleep::Sleep;
 use crate::worker;
 use asyncio_base::context::ContextSlot;
-use asyncio_base::sync::{AtomicU64, Mutex, Ordering, load_after_fence, store_load_fence};
+use asyncio_base::sync::Mutex;
 use asyncio_task::{Host, JoinError, Runnable, Schedule, ScheduleLocal, TaskList, Unretrieved};
 use std::sync::{Arc, OnceLock, Weak};
-
-const AWAKE: u64 = 0;
-const PARKED: u64 = 1;
 
 /// The lasting part of a loop.
 #[derive(Debug)]
 pub struct Core {
     /// Entries from threads that are no workers of this loop.
     injector: Injector,
-    /// AWAKE or PARKED.
-    sleep: AtomicU64,
+    sleep: Sleep,
     /// Tasks that any worker may run.
     pub(crate) tasks: TaskList,
     /// Tasks of worker 0 alone.
@@ -97,7 +80,7 @@ impl Core {
     fn leak() -> &'static Core {
         let core: &'static Core = Box::leak(Box::new(Core {
             injector: Injector::new(),
-            sleep: AtomicU64::new(AWAKE),
+            sleep: Sleep::new(),
             tasks: TaskList::new(),
             local: LocalSide { tasks: TaskList::new(), core: OnceLock::new() },
             owner: Mutex::new(Owner::Nobody),
@@ -170,13 +153,9 @@ impl Core {
 
     /// Ends the worker's sleep if it sleeps; for whoever has published a reason.
     pub(crate) fn wake_sleeper(&self) {
-        store_load_fence();
-        if load_after_fence(&self.sleep) != PARKED {
-            return;
-        }
-        let took = self.sleep.compare_exchange(PARKED, AWAKE, Ordering::AcqRel, Ordering::Relaxed);
-        if let (Ok(_), Some(owner)) = (took, self.owner()) {
-            owner.driver().unpark();
+        if self.sleep.must_unpark() {
+            // None: late, and the loop is gone.
+            self.owner().into_iter().for_each(|owner| owner.driver().unpark());
         }
     }
 
@@ -186,13 +165,8 @@ impl Core {
     }
 
     /// Calls `block` unless there is a reason not to sleep: an entry in the injector, or `stopping`.
-    pub(crate) fn sleep(&self, stopping: impl Fn() -> bool, block: impl FnOnce()) {
-        self.sleep.store(PARKED, Ordering::Relaxed);
-        let _awake = Awake(&self.sleep);
-        store_load_fence();
-        if self.injector.is_empty() && !stopping() {
-            block();
-        }
+    pub(crate) fn sleep(&self, stopping: impl FnOnce() -> bool, block: impl FnOnce()) {
+        self.sleep.sleep(|| !self.injector.is_empty() || stopping(), block);
     }
 
     /// Tells the loop's reporter, else the last resort.
@@ -202,15 +176,6 @@ impl Core {
             (None, Some(last)) => contain(|| f(*last)),
             (None, None) => {}
         }
-    }
-}
-
-/// Sets AWAKE when the sleep is over, also by a panic of the driver.
-struct Awake<'a>(&'a AtomicU64);
-
-impl Drop for Awake<'_> {
-    fn drop(&mut self) {
-        self.0.store(AWAKE, Ordering::Relaxed);
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Loop {
     lane: Lane,
     driver: Arc<dyn Driver>,
     reporter: Arc<dyn Reporter>,
-    /// Published before a fence, looked at after one: see `core.rs`, "Sleeping".
+    /// Published before a fence, looked at after one: see `sleep.rs`.
     stopping: AtomicBool,
     /// Worker 0's queue while no thread is worker 0.
     idle_queue: Mutex<Option<RunQueue>>,

@@ -6,6 +6,7 @@
 //! | **gate** | [`gate`]: idle, running or closed |
 //! | **worker**, **pass** | [`worker`]: one turn: collect without blocking, then run what was queued at that moment |
 //! | **run queue** | [`run_queue`]: the worker's FIFO, and the injector for other threads |
+//! | **sleep** | [`sleep`]: whether a thread that brings work has to wake the worker |
 //! | **lane**, **ticket** | [`lane`]: the serial FIFO of callbacks |
 //! | **callback** | [`callback`]: what `call_soon` queues, and its handle |
 //! | **core** | [`core`]: what a waker reaches, never freed |
@@ -28,6 +29,7 @@ pub mod lane;
 mod panics;
 pub mod promise;
 pub mod run_queue;
+pub mod sleep;
 pub mod worker;
 
 pub use callback::Handle;

@@ -94,17 +94,46 @@ mod imp {
 mod imp {
     use super::Entry;
     use asyncio_base::sync::Mutex;
+    use std::cell::RefCell;
     use std::collections::VecDeque;
 
-    /// The twin of a worker's FIFO.
+    /// The twin of a worker's FIFO, which like it may be sent but not shared.
     #[derive(Debug, Default)]
-    pub struct RunQueue(Mutex<VecDeque<Entry>>);
-
-    /// The twin of the injector.
-    pub type Injector = RunQueue;
+    pub struct RunQueue(RefCell<VecDeque<Entry>>);
 
     impl RunQueue {
         /// An empty queue.
+        pub fn new() -> Self {
+            Self::default()
+        }
+
+        /// Adds at the back.
+        pub fn push(&self, entry: Entry) {
+            self.0.borrow_mut().push_back(entry);
+        }
+
+        /// Takes from the front.
+        pub fn pop(&self) -> Option<Entry> {
+            self.0.borrow_mut().pop_front()
+        }
+
+        /// How many entries are in.
+        pub fn len(&self) -> usize {
+            self.0.borrow().len()
+        }
+
+        /// Whether nothing is in.
+        pub fn is_empty(&self) -> bool {
+            self.len() == 0
+        }
+    }
+
+    /// The twin of the injector.
+    #[derive(Debug, Default)]
+    pub struct Injector(Mutex<VecDeque<Entry>>);
+
+    impl Injector {
+        /// An empty injector.
         pub fn new() -> Self {
             Self::default()
         }
