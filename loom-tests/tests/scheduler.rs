@@ -1,0 +1,405 @@
+//! A loop sleeps over nothing, runs and closes once at a time, and leaves nothing behind (`asyncio-scheduler/src/{gate,sleep,core,close}.rs`).
+#![cfg(asyncio_loom)]
+
+mod sync_common;
+
+use asyncio_base::context::ContextSlot;
+use asyncio_base::sync::{Condvar, Mutex};
+use asyncio_loom_tests::{model, race};
+use asyncio_scheduler::callback::Kind;
+use asyncio_scheduler::event_loop::MainOutcome;
+use asyncio_scheduler::gate::{Gate, NotIdle};
+use asyncio_scheduler::sleep::Sleep;
+use asyncio_scheduler::{Driver, Loop, Reporter, Wait};
+use asyncio_task::{JoinError, Options, TaskHandle, Unretrieved};
+use loom::sync::atomic::{AtomicBool, AtomicUsize};
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Poll, Waker};
+use std::time::Instant;
+use sync_common::{Watched, spawn};
+
+// ----- the gate
+
+/// Two runs and a close: never two at once, and what one did the next has seen.
+#[test]
+fn run_meets_run_and_close() {
+    model("gate: run meets run and close", None, || {
+        let (gate, inside) = (Arc::new(Gate::new()), Arc::new(Watched::new(0)));
+        let visit = |inside: &Watched| inside.set(inside.get() + 1);
+        let (other, shared) = (gate.clone(), inside.clone());
+        let runner = spawn(move || match other.try_run() {
+            Ok(()) => {
+                visit(&shared);
+                other.leave();
+                1
+            }
+            Err(NotIdle::Running | NotIdle::Closed) => 0,
+        });
+        let (other, shared) = (gate.clone(), inside.clone());
+        let closer = spawn(move || match other.try_run() {
+            Ok(()) => {
+                other.begin_close();
+                visit(&shared);
+                other.set_closed();
+                1
+            }
+            Err(NotIdle::Running) => 0,
+            Err(NotIdle::Closed) => unreachable!("nobody else closes"),
+        });
+        let mut visits = 0;
+        if gate.try_run() == Ok(()) {
+            visit(&inside);
+            gate.leave();
+            visits += 1;
+        }
+        visits += runner.join().unwrap();
+        let closed = closer.join().unwrap();
+        visits += closed;
+        assert_eq!((gate.is_closed(), inside.get()), (closed == 1, visits));
+    });
+}
+
+// ----- sleeping
+
+/// What the driver promises: an unpark ends the block that goes on, or the next one.
+#[derive(Default)]
+struct Parker {
+    unparked: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Parker {
+    fn block(&self) {
+        let mut unparked = self.unparked.lock();
+        while !*unparked {
+            unparked = self.changed.wait(unparked);
+        }
+        *unparked = false;
+    }
+
+    fn unpark(&self) {
+        *self.unparked.lock() = true;
+        self.changed.notify_one();
+    }
+}
+
+/// Work as bare as it can be: flags that order nothing by themselves, so that the fences have to.
+struct Sleeper {
+    sleep: Sleep,
+    parker: Parker,
+    work: [AtomicBool; 2],
+    unparks: AtomicUsize,
+}
+
+impl Sleeper {
+    fn new() -> Arc<Self> {
+        Arc::new(Sleeper {
+            sleep: Sleep::new(),
+            parker: Parker::default(),
+            work: [(); 2].map(|()| AtomicBool::new(false)),
+            unparks: AtomicUsize::new(0),
+        })
+    }
+
+    fn bring(&self, work: usize) {
+        self.work[work].store(true, Relaxed);
+        if self.sleep.must_unpark() {
+            self.unparks.fetch_add(1, Relaxed);
+            self.parker.unpark();
+        }
+    }
+
+    /// Sleeps until there is this much work; how often it went to sleep.
+    fn sleep_until(&self, enough: usize) -> usize {
+        let brought = || self.work.iter().filter(|work| work.load(Relaxed)).count();
+        let mut sleeps = 0;
+        loop {
+            let seen = brought();
+            if seen == enough {
+                return sleeps;
+            }
+            sleeps += 1;
+            self.sleep.sleep(|| brought() > seen, || self.parker.block());
+        }
+    }
+}
+
+#[test]
+fn push_meets_sleep() {
+    model("sleep: push meets sleep", None, || {
+        let sleeper = Sleeper::new();
+        let other = sleeper.clone();
+        let pusher = spawn(move || other.bring(0));
+        sleeper.sleep_until(1);
+        pusher.join().unwrap();
+    });
+}
+
+/// Two threads bring work; between them they unpark a worker once for each time that it lies down.
+#[test]
+fn two_pushers_meet_sleep() {
+    model("sleep: two pushers meet sleep", Some(3), || {
+        let sleeper = Sleeper::new();
+        let pushers = [0, 1].map(|work| {
+            let sleeper = sleeper.clone();
+            spawn(move || sleeper.bring(work))
+        });
+        let sleeps = sleeper.sleep_until(2);
+        pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
+        assert!(sleeper.unparks.load(Relaxed) <= sleeps, "one unpark for each sleep");
+    });
+}
+
+// ----- the whole loop
+
+/// Parks, and has timers that any thread may add.
+#[derive(Default)]
+struct MockDriver {
+    parker: Parker,
+    timers: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+}
+
+impl MockDriver {
+    fn add_timer(&self, due: impl FnOnce() + Send + 'static) {
+        self.timers.lock().push(Box::new(due));
+        self.parker.unpark();
+    }
+}
+
+impl Driver for MockDriver {
+    fn turn(&self, wait: Wait) {
+        if wait == Wait::UntilReady {
+            self.parker.block();
+        }
+        let due = std::mem::take(&mut *self.timers.lock());
+        due.into_iter().for_each(|timer| timer());
+    }
+
+    fn unpark(&self) {
+        self.parker.unpark();
+    }
+
+    fn close(&self) {}
+
+    fn now(&self) -> Instant {
+        unreachable!("the scheduler reads no clock")
+    }
+
+    fn random(&self, _bound: usize) -> usize {
+        unreachable!("one worker has nothing to choose")
+    }
+
+    fn start_thread(&self, _: String, _: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        unreachable!("one worker is the thread that runs the loop")
+    }
+}
+
+/// Nothing goes wrong in the models but tasks that are destroyed.
+struct MockReporter;
+
+impl Reporter for MockReporter {
+    fn callback_panicked(&self, _: &'static Location<'static>, _: Box<dyn Any + Send>) {
+        unreachable!()
+    }
+
+    fn task_destroyed(&self, task: TaskHandle) {
+        assert!(task.done());
+    }
+
+    fn unretrieved(&self, _: Unretrieved, _: &JoinError) {
+        unreachable!()
+    }
+
+    fn destructor_panicked(&self, _: JoinError) {
+        unreachable!()
+    }
+}
+
+fn new_loop() -> (Arc<Loop>, Arc<MockDriver>) {
+    let driver = Arc::new(MockDriver::default());
+    (Loop::new(driver.clone(), Arc::new(MockReporter)), driver)
+}
+
+fn call(event_loop: &Loop, function: impl FnOnce() + Send + 'static) -> bool {
+    let (context, location) = (ContextSlot::new(), Location::caller());
+    event_loop.call(Kind::ThreadSafe, context, location, function).is_ok()
+}
+
+fn run<F: Future>(event_loop: &Arc<Loop>, main: F) -> Option<MainOutcome<F::Output>> {
+    let (options, location) = (Options::default(), Location::caller());
+    event_loop.run_until_complete(main, options, location, |_| {}).unwrap()
+}
+
+/// Counts the drop of what it lies in.
+struct CountDrop(Arc<AtomicUsize>);
+
+impl Drop for CountDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+}
+
+#[test]
+fn a_callback_from_another_thread_meets_the_sleep() {
+    model("loop: a callback from another thread meets the sleep", None, || {
+        let (event_loop, _) = new_loop();
+        let other = event_loop.clone();
+        let caller = spawn(move || {
+            let stops = other.clone();
+            assert!(call(&other, move || stops.stop()));
+        });
+        event_loop.run_forever().unwrap();
+        caller.join().unwrap();
+        assert_eq!(event_loop.close(), Ok(true));
+    });
+}
+
+#[test]
+fn stop_meets_the_sleep() {
+    model("loop: stop meets the sleep", None, || {
+        let (event_loop, _) = new_loop();
+        let other = event_loop.clone();
+        let stopper = spawn(move || other.stop());
+        event_loop.run_forever().unwrap();
+        stopper.join().unwrap();
+        assert_eq!(event_loop.close(), Ok(true));
+    });
+}
+
+#[test]
+fn a_timer_from_another_thread_meets_the_sleep() {
+    model("loop: a timer from another thread meets the sleep", None, || {
+        let (event_loop, driver) = new_loop();
+        let other = event_loop.clone();
+        let caller = spawn(move || driver.add_timer(move || other.stop()));
+        event_loop.run_forever().unwrap();
+        caller.join().unwrap();
+        assert_eq!(event_loop.close(), Ok(true));
+    });
+}
+
+/// Main waits for another thread, which wakes it once main has left its waker.
+#[test]
+fn a_wake_from_another_thread_meets_the_sleep() {
+    model("loop: a wake from another thread meets the sleep", None, || {
+        let (event_loop, _) = new_loop();
+        let slot: Arc<Mutex<(bool, Option<Waker>)>> = Arc::default();
+        let other = slot.clone();
+        let waker = spawn(move || {
+            let mut slot = other.lock();
+            slot.0 = true;
+            let waker = slot.1.take();
+            drop(slot);
+            waker.into_iter().for_each(Waker::wake);
+        });
+        let main = poll_fn(|cx| {
+            let waker = cx.waker().clone();
+            let mut slot = slot.lock();
+            if slot.0 {
+                return Poll::Ready(());
+            }
+            slot.1 = Some(waker);
+            Poll::Pending
+        });
+        assert!(matches!(run(&event_loop, main), Some(MainOutcome::Returned(()))));
+        waker.join().unwrap();
+        assert_eq!(event_loop.close(), Ok(true));
+    });
+}
+
+/// A thread calls, and somebody closes the loop after its run: the callback runs or is dropped, once, and the caller is told which.
+#[test]
+fn calls_meet_the_sleep_and_close() {
+    model("loop: calls meet the sleep and close", None, || {
+        let (event_loop, _) = new_loop();
+        let [ran, dropped] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+        let other = event_loop.clone();
+        let (counted, captured) = (ran.clone(), CountDrop(dropped.clone()));
+        let caller = spawn(move || {
+            let stops = other.clone();
+            assert!(call(&other, move || stops.stop()));
+            call(&other, move || {
+                let _captured = captured;
+                counted.fetch_add(1, Relaxed);
+            })
+        });
+        event_loop.run_forever().unwrap();
+        assert_eq!(event_loop.close(), Ok(true));
+        let queued = caller.join().unwrap();
+        assert_eq!(dropped.load(Relaxed), 1);
+        assert!(ran.load(Relaxed) == 0 || queued);
+    });
+}
+
+/// A thread spawns while the loop is closed: the future is dropped, once, by one of them, and the closer does not hang.
+#[test]
+fn spawn_meets_close() {
+    model("loop: spawn meets close", None, || {
+        let (event_loop, _) = new_loop();
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let (other, captured) = (event_loop.clone(), CountDrop(dropped.clone()));
+        let spawner = spawn(move || {
+            let future = async move { drop(captured) };
+            let task = other.spawn(future, Options::default(), Location::caller());
+            race();
+            task.handle()
+        });
+        assert_eq!(event_loop.close(), Ok(true));
+        let task = spawner.join().unwrap();
+        assert!(task.done() && task.cancelled());
+        assert_eq!(dropped.load(Relaxed), 1);
+    });
+}
+
+/// A thread wakes a task while the loop is closed: whoever has the token, the task is ended by the closer.
+#[test]
+fn wake_meets_close() {
+    model("loop: wake meets close", None, || {
+        let (event_loop, _) = new_loop();
+        let slot: Arc<Mutex<Option<Waker>>> = Arc::default();
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let (left, captured) = (slot.clone(), CountDrop(dropped.clone()));
+        let future = poll_fn(move |cx| {
+            let _captured = &captured;
+            *left.lock() = Some(cx.waker().clone());
+            Poll::<()>::Pending
+        });
+        event_loop.spawn(future, Options::default(), Location::caller()).detach();
+        event_loop.stop();
+        event_loop.run_forever().unwrap();
+        let waker = slot.lock().take().unwrap();
+        let thread = spawn(move || waker.wake());
+        assert_eq!(event_loop.close(), Ok(true));
+        assert_eq!(dropped.load(Relaxed), 1);
+        thread.join().unwrap();
+    });
+}
+
+/// A thread wakes main while its run is stopped: main is dropped by the run, wherever its token is.
+#[test]
+fn wake_meets_a_main_that_is_stopped() {
+    model("loop: wake meets a main that is stopped", None, || {
+        let (event_loop, _) = new_loop();
+        let thread = Mutex::new(None);
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let captured = CountDrop(dropped.clone());
+        let main = poll_fn(|cx| {
+            let _captured = &captured;
+            if thread.lock().is_none() {
+                let waker = cx.waker().clone();
+                *thread.lock() = Some(spawn(move || waker.wake()));
+                event_loop.stop();
+            }
+            Poll::<()>::Pending
+        });
+        assert!(run(&event_loop, main).is_none());
+        assert!(event_loop.all_tasks().is_empty());
+        thread.lock().take().unwrap().join().unwrap();
+        assert_eq!(event_loop.close(), Ok(true));
+    });
+}
