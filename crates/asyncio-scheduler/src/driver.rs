@@ -3,10 +3,9 @@
 //! Between passes the worker asks the [`Driver`] for what has become ready; a worker without work sleeps in it. Put another driver
 //! here, one with its own clock and its own choices and without descriptors or threads, and the same scheduler is simulated.
 
+use crate::lane::Panicked;
 use asyncio_task::{JoinError, TaskHandle, Unretrieved};
-use std::any::Any;
 use std::io;
-use std::panic::Location;
 use std::time::Instant;
 
 /// How long a turn may take.
@@ -49,8 +48,8 @@ pub trait Driver: Send + Sync + 'static {
 ///
 /// A reporter that panics itself is heard by nobody but the panic hook; the loop goes on.
 pub trait Reporter: Send + Sync + 'static {
-    /// A callback made at `location` panicked.
-    fn callback_panicked(&self, location: &'static Location<'static>, panic: Box<dyn Any + Send>);
+    /// A callback panicked.
+    fn callback_panicked(&self, callback: Panicked);
 
     /// A task was still pending when its loop was closed.
     fn task_destroyed(&self, task: TaskHandle);

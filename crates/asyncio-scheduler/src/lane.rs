@@ -17,6 +17,7 @@
 //! Models: `loom-tests/tests/lane.rs`.
 
 use crate::callback::Handle;
+use asyncio_base::context::Context;
 use asyncio_base::sync::Mutex;
 use std::any::Any;
 use std::collections::VecDeque;
@@ -39,6 +40,8 @@ pub struct Lane(Mutex<Inner>);
 pub struct Panicked {
     /// Where the callback was queued.
     pub location: &'static Location<'static>,
+    /// What it ran in; `None` if that is what panicked.
+    pub context: Option<Context>,
     /// What it panicked with.
     pub payload: Box<dyn Any + Send>,
 }
@@ -103,6 +106,7 @@ impl Lane {
 fn run(callback: Handle) -> Option<Panicked> {
     let location = callback.location();
     let run = callback.run();
+    let context = run.is_err().then(|| callback.get_context());
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(callback)));
-    run.and(dropped).err().map(|payload| Panicked { location, payload })
+    run.and(dropped).err().map(|payload| Panicked { location, context, payload })
 }

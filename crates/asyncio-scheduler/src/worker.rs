@@ -139,8 +139,7 @@ impl Worker {
                 let spent = self.event_loop.lane().run_one();
                 (0..spent.owed).for_each(|_| self.queue.push(Entry::Ticket));
                 if let Some(panicked) = spent.panicked {
-                    let (location, payload) = (panicked.location, panicked.payload);
-                    self.event_loop.report(|r| r.callback_panicked(location, payload));
+                    self.event_loop.report(|r| r.callback_panicked(panicked));
                 }
             }
         }

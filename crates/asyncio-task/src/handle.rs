@@ -162,7 +162,8 @@ impl<'a> IntoFuture for &'a TaskHandle {
 
 impl fmt::Debug for TaskHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        debug(self.0, f)
+        debug(self.0, f)?;
+        f.write_str(">")
     }
 }
 
@@ -220,10 +221,11 @@ pub(crate) fn name(task: RawTask) -> Arc<str> {
 
 pub(crate) fn unretrieved(task: RawTask) -> Unretrieved {
     let header = task.header();
-    Unretrieved { id: header.id, name: name(task), location: header.location }
+    let context = header.context.get_or_create();
+    Unretrieved { id: header.id, name: name(task), location: header.location, context }
 }
 
-/// `<Task pending name='…' coro=<…> at file:line>`, with the state asyncio would show.
+/// `<Task pending name='…' coro=<…> at file:line`, with the state asyncio would show; the caller adds what it knows and closes it.
 pub(crate) fn debug(task: RawTask, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let header = task.header();
     let now = header.state.load();
@@ -238,7 +240,7 @@ pub(crate) fn debug(task: RawTask, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     if let Some((kind, place)) = (!now.has(COMPLETE)).then(|| header.wait.get()).flatten() {
         write!(f, " wait_for=<{kind:?} at {place}>")?;
     }
-    f.write_str(">")
+    Ok(())
 }
 
 /// The task being polled on this thread, if any.

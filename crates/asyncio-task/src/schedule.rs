@@ -6,7 +6,7 @@ use crate::id::TaskId;
 use crate::list::TaskList;
 use crate::runnable::Runnable;
 use crate::task::Task;
-use asyncio_base::context::ContextSlot;
+use asyncio_base::context::{Context, ContextSlot};
 use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
@@ -52,6 +52,8 @@ pub struct Unretrieved {
     pub name: Arc<str>,
     /// Where it was made.
     pub location: &'static Location<'static>,
+    /// What it ran in.
+    pub context: Context,
 }
 
 /// How a task is made.

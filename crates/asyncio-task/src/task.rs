@@ -446,9 +446,10 @@ impl<T: fmt::Debug> fmt::Debug for Task<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         handle::debug(self.raw, f)?;
         match self.done().then(|| self.output()).flatten() {
-            None => Ok(()),
-            Some(Ok(value)) => write!(f, " result={value:?}"),
-            Some(Err(error)) => write!(f, " exception={error}"),
+            None => {}
+            Some(Ok(value)) => write!(f, " result={value:?}")?,
+            Some(Err(error)) => write!(f, " exception={error}")?,
         }
+        f.write_str(">")
     }
 }

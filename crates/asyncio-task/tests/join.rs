@@ -278,7 +278,7 @@ fn names_numbers_places_and_debug() {
     remote.finish();
     lp.run();
     let text = format!("{task:?}");
-    assert!(text.starts_with("<Task finished") && text.ends_with(" result=3"), "{text}");
+    assert!(text.starts_with("<Task finished") && text.ends_with(" result=3>"), "{text}");
     assert!(handle == handle.clone() && handle != lp.spawn(async {}).handle());
 }
 

@@ -1,14 +1,15 @@
 //! The loop's exception handler: where errors go that nobody waits for.
 
 use crate::events::{EventLoop, WeakLoop};
+use asyncio_base::context::{Context, ContextSlot, run_in};
 use asyncio_base::sync::Mutex;
-use asyncio_scheduler::Reporter;
+use asyncio_scheduler::{Reporter, lane};
 use asyncio_task::{JoinError, PanicError, TaskHandle, Unretrieved};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// What went wrong.
 ///
@@ -83,7 +84,12 @@ impl Panicked {
 
     fn from_payload(payload: Box<dyn Any + Send>) -> Arc<dyn Error + Send + Sync> {
         let error = JoinError::panicked(payload);
-        Panicked::of(error.as_panic().expect("made from a panic"))
+        let panicked = Panicked::of(error.as_panic().expect("made from a panic"));
+        // The payload's destructor may panic in turn. The panic hook has told of that; the report matters more.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(error))) {
+            std::mem::forget(panic);
+        }
+        panicked
     }
 }
 
@@ -102,12 +108,12 @@ pub type ExceptionHandler = Arc<dyn Fn(&EventLoop, &ExceptionContext) + Send + S
 #[derive(Default)]
 pub(crate) struct Diagnostics {
     handler: Mutex<Option<ExceptionHandler>>,
-    event_loop: OnceLock<WeakLoop>,
+    event_loop: Mutex<Option<WeakLoop>>,
 }
 
 /// Hears of tasks whose handles are dropped after their loop: nobody's handler is left, so the default one writes.
 static ORPHANS: Diagnostics =
-    Diagnostics { handler: Mutex::new(None), event_loop: OnceLock::new() };
+    Diagnostics { handler: Mutex::new(None), event_loop: Mutex::new(None) };
 
 /// Lets the default handler hear of tasks that outlive their loop.
 pub(crate) fn hear_orphans() {
@@ -115,9 +121,10 @@ pub(crate) fn hear_orphans() {
 }
 
 impl Diagnostics {
+    /// Names the loop that the handler is told of.
     pub(crate) fn attach(&self, event_loop: WeakLoop) {
-        // Attached once, right after both are made.
-        let _ = self.event_loop.set(event_loop);
+        let before = self.event_loop.lock().replace(event_loop);
+        drop(before);
     }
 
     pub(crate) fn set_handler(&self, handler: Option<ExceptionHandler>) {
@@ -129,9 +136,22 @@ impl Diagnostics {
         self.handler.lock().clone()
     }
 
+    /// Tells the handler, in the context of the task it is about, if there is one.
+    pub(crate) fn call(&self, report: ExceptionContext) {
+        let context = report.task.as_ref().map(TaskHandle::get_context);
+        self.call_in(context, report);
+    }
+
+    fn call_in(&self, context: Option<Context>, report: ExceptionContext) {
+        match context {
+            Some(context) => run_in(ContextSlot::with(context), || self.tell(report)),
+            None => self.tell(report),
+        }
+    }
+
     /// Tells the program's handler, else the default one. A handler that panics is reported by the default one.
-    pub(crate) fn call(&self, context: ExceptionContext) {
-        let event_loop = self.event_loop.get().and_then(WeakLoop::upgrade);
+    fn tell(&self, context: ExceptionContext) {
+        let event_loop = self.event_loop.lock().clone().and_then(|weak| weak.upgrade());
         let (Some(handler), Some(event_loop)) = (self.handler(), event_loop) else {
             return default_exception_handler(&context);
         };
@@ -153,11 +173,12 @@ pub(crate) fn default_exception_handler(context: &ExceptionContext) {
 }
 
 impl Reporter for Diagnostics {
-    fn callback_panicked(&self, location: &'static Location<'static>, panic: Box<dyn Any + Send>) {
+    fn callback_panicked(&self, callback: lane::Panicked) {
+        let location = callback.location;
         let report = ExceptionContext::new(format!("Exception in callback created at {location}"));
         let mut report = report.with_source(location);
-        report.exception = Some(Panicked::from_payload(panic));
-        self.call(report);
+        report.exception = Some(Panicked::from_payload(callback.payload));
+        self.call_in(callback.context, report);
     }
 
     fn task_destroyed(&self, task: TaskHandle) {
@@ -173,7 +194,7 @@ impl Reporter for Diagnostics {
         let mut report = report.with_source(task.location);
         report.task_name = Some(task.name);
         report.exception = error.as_panic().map(Panicked::of);
-        self.call(report);
+        self.call_in(Some(task.context), report);
     }
 
     fn destructor_panicked(&self, error: JoinError) {

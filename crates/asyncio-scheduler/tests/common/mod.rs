@@ -4,6 +4,7 @@
 use asyncio_base::context::ContextSlot;
 use asyncio_scheduler::callback::Kind;
 use asyncio_scheduler::event_loop::MainOutcome;
+use asyncio_scheduler::lane::Panicked;
 use asyncio_scheduler::{Driver, Handle, Loop, LoopClosed, Reporter, Wait};
 use asyncio_task::{JoinError, Options, Task, TaskHandle, Unretrieved};
 use std::any::Any;
@@ -178,9 +179,9 @@ impl MockReporter {
 }
 
 impl Reporter for MockReporter {
-    fn callback_panicked(&self, location: &'static Location<'static>, panic: Box<dyn Any + Send>) {
-        assert!(location.file().ends_with(".rs"));
-        self.note(format!("callback panicked: {}", message(&*panic)));
+    fn callback_panicked(&self, callback: Panicked) {
+        assert!(callback.location.file().ends_with(".rs"));
+        self.note(format!("callback panicked: {}", message(&*callback.payload)));
     }
 
     fn task_destroyed(&self, task: TaskHandle) {
