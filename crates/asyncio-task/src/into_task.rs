@@ -17,7 +17,8 @@ pub trait Spawn {
 /// What can be made a task with result `T`: a [`Task<T>`], which is used as it is, and everything else that can be awaited, which is spawned.
 ///
 /// A `Task<T>` is a future too, one of `Result<T, JoinError>`. So of a task given to `gather` or `ensure_future` the compiler has to be told which
-/// of the two is meant, by saying what comes out: `let pages: Vec<Page> = gather(tasks).await?`. Macros take the first meaning by
+/// of the two is meant, by saying what comes out: `gather::<Page, _>(tasks)`, or
+/// `let pages: Vec<Page> = gather(tasks).await?`. Macros take the first meaning by
 /// themselves.
 pub trait IntoTask<T> {
     /// The task, made by `spawner` if it has to be made.

@@ -63,7 +63,7 @@ pub struct AsCompleted<T> {
 ///
 /// `asyncio.as_completed()`; [`next_task`](AsCompleted::next_task) gives the task itself, as `async for` does.
 #[track_caller]
-pub fn as_completed<I, T>(items: I) -> AsCompleted<T>
+pub fn as_completed<T, I>(items: I) -> AsCompleted<T>
 where
     I: IntoIterator,
     I::Item: IntoTask<T>,

@@ -458,7 +458,7 @@ impl<C: Children> fmt::Debug for GatherAll<C> {
 ///
 /// `asyncio.gather(*items)`.
 #[track_caller]
-pub fn gather<I, T>(items: I) -> Gather<Vec<Task<T>>>
+pub fn gather<T, I>(items: I) -> Gather<Vec<Task<T>>>
 where
     I: IntoIterator,
     I::Item: IntoTask<T>,
@@ -490,7 +490,7 @@ where
 /// }).unwrap();
 /// ```
 #[track_caller]
-pub fn try_gather<I, T, E>(items: I) -> Gather<Vec<Fallible<T, E>>>
+pub fn try_gather<T, E, I>(items: I) -> Gather<Vec<Fallible<T, E>>>
 where
     I: IntoIterator,
     I::Item: IntoTask<Result<T, E>>,

@@ -1,0 +1,155 @@
+//! `as_completed`: contract §4.3, after the as_completed tests of CPython's `test_tasks`.
+//!
+//! Not ported: `test_as_completed_duplicate_coroutines`, as nothing can be given twice; `test_as_completed_invalid_args`, as it does not compile.
+
+mod together;
+
+use asyncio::{
+    Task, TimeoutError, as_completed, catch_cancelled, create_task, gather, run, secs, sleep,
+    yield_now,
+};
+use std::future::pending;
+use together::settle;
+
+async fn after<T>(turns: usize, value: T) -> T {
+    for _ in 0..turns {
+        yield_now().await;
+    }
+    value
+}
+
+/// CPython test_tasks: test_as_completed
+#[test]
+fn first_ended_comes_first() {
+    run(async {
+        let mut results = as_completed([4, 1, 9, 0].map(|n| after(n, n)));
+        let mut order = Vec::new();
+        while let Some(result) = results.next().await {
+            order.push(result.unwrap());
+        }
+        assert_eq!(order, [0, 1, 4, 9]);
+        assert!(results.next().await.is_none());
+    });
+}
+
+/// CPython test_tasks: test_as_completed_same_tasks_in_as_out
+#[test]
+fn the_tasks_themselves_come_out() {
+    run(async {
+        let tasks = [create_task(after(3, 'a')), create_task(after(1, 'b'))];
+        let ids = [tasks[1].id(), tasks[0].id()];
+        let mut completed = as_completed::<char, _>(tasks);
+        let mut out = Vec::new();
+        while let Some(mut task) = completed.next_task().await {
+            assert!(task.try_result().is_some());
+            out.push(task.id());
+        }
+        assert_eq!(out, ids);
+    });
+}
+
+/// CPython test_tasks: test_as_completed_reverse_wait
+#[test]
+fn whichever_future_is_awaited_first_gives_the_first_result() {
+    run(async {
+        let futures: Vec<_> = as_completed([7, 2].map(|n| after(n, n))).into_iter().collect();
+        let mut results = Vec::new();
+        for future in futures.into_iter().rev() {
+            results.push(future.await.unwrap());
+        }
+        assert_eq!(results, [2, 7]);
+    });
+}
+
+/// CPython test_tasks: test_as_completed_concurrent
+#[test]
+fn the_futures_may_be_awaited_at_once() {
+    run(async {
+        let futures = as_completed([7, 2, 4].map(|n| after(n, n)));
+        let mut results: Vec<usize> =
+            gather(futures).await.unwrap().into_iter().map(Result::unwrap).collect();
+        results.sort_unstable();
+        assert_eq!(results, [2, 4, 7]);
+    });
+}
+
+/// CPython test_tasks: test_as_completed_resume_iterator
+#[test]
+fn it_may_be_left_and_resumed() {
+    run(async {
+        let mut results = as_completed((0..4).map(|n| after(n, n)));
+        assert_eq!(results.next().await.unwrap().unwrap(), 0);
+        // A `next` given up loses nothing.
+        let given_up = asyncio::timeout(secs(0.0), results.next()).await;
+        let mut rest: Vec<usize> = given_up.into_iter().flatten().map(Result::unwrap).collect();
+        for future in results {
+            rest.push(future.await.unwrap());
+        }
+        assert_eq!(rest, [1, 2, 3]);
+    });
+}
+
+/// CPython test_tasks: test_as_completed_with_timeout
+#[test]
+fn a_timeout_stands_for_what_is_missing_and_cancels_nothing() {
+    run(async {
+        let tasks: [Task<u8>; 3] =
+            [create_task(after(1, 1)), create_task(pending()), create_task(pending())];
+        let handles: Vec<_> = tasks.iter().map(Task::handle).collect();
+        let mut results = as_completed::<u8, _>(tasks).timeout(secs(0.003));
+        assert_eq!(results.next().await.unwrap().unwrap().unwrap(), 1);
+        for _ in 0..2 {
+            let error = results.next().await.unwrap().unwrap_err();
+            assert_eq!(error, TimeoutError::default());
+        }
+        assert!(results.next().await.is_none());
+        let left = results.into_tasks();
+        assert_eq!(left.len(), 2);
+        assert!(handles[1..].iter().all(|handle| !handle.done() && handle.cancelling() == 0));
+    });
+}
+
+/// CPython test_tasks: test_as_completed_with_unused_timeout
+#[test]
+fn a_timeout_that_is_not_needed() {
+    run(async {
+        for future in as_completed([after(1, 5)]).timeout(secs(60.0)) {
+            assert_eq!(future.await.unwrap().unwrap(), 5);
+        }
+    });
+}
+
+/// Errors are outcomes like values.
+#[test]
+fn failures_come_in_their_turn() {
+    run(async {
+        let tasks = [create_task(sleep(secs(60.0))), create_task(async { panic!("one") })];
+        tasks[0].cancel();
+        let mut results = as_completed::<(), _>(tasks);
+        let mut kinds = Vec::new();
+        while let Some(result) = results.next().await {
+            kinds.push(result.unwrap_err().is_panic());
+        }
+        kinds.sort_unstable();
+        assert_eq!(kinds, [false, true]);
+    });
+}
+
+/// Contract §4.3: a cancelled consumer cancels nothing.
+#[test]
+fn a_cancelled_consumer_cancels_nothing() {
+    run(async {
+        let task = create_task(after(20, 3));
+        let handle = task.handle();
+        let consumer = create_task(async move {
+            let mut results = as_completed::<i32, _>([task]);
+            assert!(catch_cancelled(results.next()).await.is_err());
+            results.next().await.unwrap().unwrap()
+        });
+        settle().await;
+        consumer.cancel();
+        settle().await;
+        assert_eq!(handle.cancelling(), 0);
+        assert_eq!(consumer.await.unwrap(), 3);
+    });
+}
