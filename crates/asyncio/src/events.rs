@@ -52,6 +52,8 @@ struct Owner {
     wiring: Arc<Wiring>,
     diagnostics: Arc<Diagnostics>,
     default_executor: DefaultExecutor,
+    /// Made for the closing of a loop whose last handle was dropped: nobody else says that it was unclosed.
+    is_last: bool,
 }
 
 /// Counters of a loop.
@@ -144,6 +146,16 @@ pub fn set_event_loop(event_loop: Option<&EventLoop>) {
     drop(before);
 }
 
+/// Takes [`set_event_loop`] back, if it was this loop that was set.
+pub(crate) fn forget_event_loop(event_loop: &EventLoop) {
+    // In a thread-local destructor nothing is set any more.
+    let forget = |set: &RefCell<Option<EventLoop>>| {
+        let is_set = set.borrow().as_ref() == Some(event_loop);
+        if is_set { set.take() } else { None }
+    };
+    drop(SET.try_with(forget));
+}
+
 /// Makes a loop, and does not set it.
 ///
 /// # Errors
@@ -173,7 +185,7 @@ impl EventLoop {
         let scheduler = Loop::new(wiring.clone(), diagnostics.clone());
         wiring.attach(&scheduler);
         let default_executor = DefaultExecutor::default();
-        let owner = Owner { scheduler, wiring, diagnostics, default_executor };
+        let owner = Owner { scheduler, wiring, diagnostics, default_executor, is_last: false };
         let event_loop = EventLoop(Arc::new(owner));
         event_loop.0.diagnostics.attach(event_loop.downgrade());
         Ok(event_loop)
@@ -207,7 +219,7 @@ impl EventLoop {
     /// If the loop is closed.
     #[track_caller]
     pub fn call_soon(&self, callback: impl FnOnce() + Send + 'static) -> Handle {
-        self.call_in(Kind::Plain, copied_context(), callback).unwrap_or_else(|e| panic!("{e}"))
+        expect_open(self.call_in(Kind::Plain, copied_context(), callback))
     }
 
     /// As [`call_soon`](Self::call_soon), in `context`.
@@ -226,7 +238,7 @@ impl EventLoop {
         callback: impl FnOnce() + Send + 'static,
     ) -> Handle {
         let context = ContextSlot::with(context.clone());
-        self.call_in(Kind::Plain, context, callback).unwrap_or_else(|e| panic!("{e}"))
+        expect_open(self.call_in(Kind::Plain, context, callback))
     }
 
     /// Queues `callback` from any thread and wakes the loop if it sleeps. In one order with [`call_soon`](Self::call_soon).
@@ -395,6 +407,7 @@ impl EventLoop {
     }
 
     /// A pending [`Future`] of this loop.
+    #[track_caller]
     pub fn create_future<T, E>(&self) -> Future<T, E> {
         Future::on(self)
     }
@@ -535,6 +548,15 @@ impl EventLoop {
     }
 }
 
+/// Misuse of a closed loop panics at the caller's line.
+#[track_caller]
+fn expect_open<T>(called: Result<T, LoopClosed>) -> T {
+    match called {
+        Ok(value) => value,
+        Err(closed) => panic!("{closed}"),
+    }
+}
+
 /// A copy of the context that the caller runs in.
 pub(crate) fn copied_context() -> ContextSlot {
     with_current(ContextSlot::copy)
@@ -573,23 +595,32 @@ impl Owner {
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        if self.scheduler.is_closed() {
+        if self.scheduler.is_closed() || self.is_last {
             return;
         }
         default_exception_handler(&ExceptionContext::new("unclosed event loop"));
-        if let Err(error) = self.wiring.enter(|| self.scheduler.close()) {
+        // The handle for destructors and for the program's exception handler.
+        let event_loop = EventLoop(Arc::new(Owner {
+            scheduler: self.scheduler.clone(),
+            wiring: self.wiring.clone(),
+            diagnostics: self.diagnostics.clone(),
+            default_executor: std::mem::take(&mut self.default_executor),
+            is_last: true,
+        }));
+        self.diagnostics.attach(event_loop.downgrade());
+        if let Err(error) = event_loop.close() {
             default_exception_handler(
                 &ExceptionContext::new("an event loop was dropped and not closed")
-                    .with_exception(CloseError::from(error)),
+                    .with_exception(error),
             );
+            event_loop.0.default_executor.shut_down();
         }
-        self.default_executor.shut_down();
     }
 }
 
 impl PartialEq for EventLoop {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.0.scheduler, &other.0.scheduler)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::contextvars::Context;
 use crate::diagnostics::ExceptionContext;
-use crate::events::{EventLoop, set_event_loop, try_get_running_loop};
+use crate::events::{EventLoop, forget_event_loop, set_event_loop, try_get_running_loop};
 use crate::exceptions::RunError;
 use crate::threads::wait_closed;
 use asyncio_base::context::ContextSlot;
@@ -123,7 +123,7 @@ impl Runner {
     }
 
     /// Runs `main` until it has ended, in the runner's context. Tasks it leaves behind wait for the next run, or for
-    /// [`close`](Self::close).
+    /// [`close`](Self::close). Until then the runner's loop is the one set for this thread.
     ///
     /// # Errors
     ///
@@ -134,11 +134,12 @@ impl Runner {
     /// Resumes a panic of main.
     #[track_caller]
     pub fn run<F: Future>(&mut self, main: F) -> Result<F::Output, RunError> {
-        set_event_loop(Some(&self.event_loop));
+        // A run that will be refused must leave this thread as it is.
+        if try_get_running_loop().is_err() {
+            set_event_loop(Some(&self.event_loop));
+        }
         let context = ContextSlot::with(self.context.clone());
-        let outcome = self.event_loop.run_main(main, Options { name: None, context });
-        set_event_loop(None);
-        outcome
+        self.event_loop.run_main(main, Options { name: None, context })
     }
 
     /// Cancels every task that is left and waits until all have ended, waits for the jobs of the default executor (for five minutes, then that is
@@ -197,5 +198,6 @@ async fn wait_for_all(tasks: &[TaskHandle]) {
 impl Drop for Runner {
     fn drop(&mut self) {
         self.finish();
+        forget_event_loop(&self.event_loop);
     }
 }

@@ -50,7 +50,10 @@ where
 {
     let make = move |event_loop: &EventLoop| event_loop.create_task_at(future, location);
     // The common case does without a handle of its own.
-    with_running_loop(make).unwrap_or_else(|make| make(&get_running_loop()))
+    match with_running_loop(make) {
+        Ok(task) => task,
+        Err(make) => make(&get_running_loop()),
+    }
 }
 
 /// Makes a task of a future that stays on this thread.
