@@ -95,6 +95,21 @@ fn two_idle_threads_leave() {
     });
 }
 
+/// A thread whose message another one took is idle, and leaves too.
+#[test]
+fn every_idle_thread_leaves() {
+    model("blocking: every idle thread leaves", Some(2), || {
+        let (pool, ran) = (pool(2, 2, NOT_AT_ALL), Ran::new());
+        pool.submit(ran.job()).unwrap();
+        pool.submit(ran.job()).unwrap();
+        while pool.threads() > 0 {
+            thread::yield_now();
+        }
+        end(&pool);
+        assert_eq!(ran.count(), 2);
+    });
+}
+
 /// A job submitted while the pool is shut down is either run or refused.
 #[test]
 fn submit_and_shutdown() {
@@ -174,7 +189,11 @@ fn refused_thread_and_shutdown() {
         let (pool, ran) = (pool(1, 0, FOR_EVER), Ran::new());
         let closer = {
             let pool = pool.clone();
-            thread::spawn(move || end(&pool))
+            thread::spawn(move || {
+                pool.shutdown();
+                let over = std::future::poll_fn(|cx| pool.poll_joined(cx));
+                block_on(over, None).unwrap();
+            })
         };
         assert!(pool.submit(ran.job()).is_err());
         closer.join().unwrap();
@@ -208,7 +227,7 @@ fn the_end_wakes_who_polls_for_it() {
         pool.submit(ran.job()).unwrap();
         pool.shutdown();
         let joined = std::future::poll_fn(|cx| pool.poll_joined(cx));
-        block_on(std::pin::pin!(joined), None).unwrap();
+        block_on(joined, None).unwrap();
         assert_eq!((pool.threads(), ran.count()), (0, 1));
     });
 }

@@ -39,7 +39,9 @@ impl Drop for Restore {
 /// ```
 pub fn enter<R>(reactor: &Arc<Reactor>, f: impl FnOnce() -> R) -> R {
     let entered = Some(reactor.clone());
-    let _restore = Restore(CURRENT.with(|current| current.replace(entered)));
+    // A loop may be closed in the destructor of another thread-local, when this one is gone.
+    let before = CURRENT.try_with(|current| current.replace(entered));
+    let _restore = Restore(before.ok().flatten());
     f()
 }
 
@@ -50,7 +52,10 @@ pub fn current() -> Option<Arc<Reactor>> {
 
 /// Lends this thread's current reactor. `f` is code of this crate that enters no reactor.
 pub(crate) fn with_current<R>(f: impl FnOnce(Option<&Arc<Reactor>>) -> R) -> R {
-    CURRENT.with(|current| f(current.borrow().as_ref()))
+    let mut f = Some(f);
+    let mut lend = |reactor: Option<&Arc<Reactor>>| f.take().map(|f| f(reactor));
+    let lent = CURRENT.try_with(|current| lend(current.borrow().as_ref()));
+    lent.unwrap_or_else(|_gone| lend(None)).expect("called once, with the one or without")
 }
 
 #[cfg(all(test, not(asyncio_loom)))]

@@ -42,10 +42,6 @@ mod imp {
             self.receiver.try_recv().ok()
         }
 
-        pub(crate) fn receive(&self) -> Message {
-            self.receiver.recv().unwrap_or(Message::Leave)
-        }
-
         pub(crate) fn receive_within(&self, limit: Duration) -> Option<Message> {
             self.receiver.recv_timeout(limit).ok()
         }
@@ -77,18 +73,12 @@ mod imp {
             self.queue.lock().pop_front()
         }
 
-        pub(crate) fn receive(&self) -> Message {
-            let mut queue = self.queue.lock();
-            loop {
-                match queue.pop_front() {
-                    Some(message) => return message,
-                    None => queue = self.sent.wait(queue),
-                }
-            }
-        }
-
         pub(crate) fn receive_within(&self, limit: Duration) -> Option<Message> {
-            if limit.is_zero() { self.try_receive() } else { Some(self.receive()) }
+            let mut queue = self.queue.lock();
+            while queue.is_empty() && !limit.is_zero() {
+                queue = self.sent.wait(queue);
+            }
+            queue.pop_front()
         }
     }
 }

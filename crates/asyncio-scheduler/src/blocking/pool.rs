@@ -275,25 +275,22 @@ impl Shared {
     // ----- a thread
 
     fn work(&self, number: usize) {
-        // The job for which the thread was started is on its way.
-        let mut message = Some(self.channel.receive());
         loop {
-            match message {
+            match self.channel.receive_within(self.options.keep_alive) {
                 Some(Message::Run(job)) => {
                     // A job's panic is its outcome, which `job` keeps; this is for what is no such job, and for destructors.
                     contain(job);
                     if self.word.finished() == Then::End {
                         break;
                     }
-                    message = self.channel.receive_within(self.options.keep_alive);
                 }
                 Some(Message::Leave) => {
                     self.word.ordered_away();
                     break;
                 }
                 None if self.word.leave_idle() => return self.retire(number),
-                // There is a message for this thread.
-                None => message = Some(self.channel.receive()),
+                // A message is on its way, to this thread unless another one that has just come takes it: then this one is idle.
+                None => thread::yield_now(),
             }
         }
         self.tell_if_over();

@@ -20,16 +20,18 @@
 //! | submitter | else, under the roster's lock | `threads + 1`, starts a thread, then sends the job: it is promised to that thread |
 //! | submitter | whose thread was refused | `threads - 1, balance - 1`, sends the job: the others will come to it. No others: takes the job back |
 //! | thread | has run a job | `balance + 1`, goes to the channel; closed and no backlog: `threads - 1`, ends |
-//! | thread | waited in vain for the keep-alive | `balance > 0`: `balance - 1, threads - 1`, ends; else a message is promised to it: waits on |
+//! | thread | waited in vain for the keep-alive | `balance > 0`: `balance - 1, threads - 1`, ends; else a message is on its way: waits on |
 //! | closer | once | `closed`, `balance` down to 0, sends as many orders to leave: each is promised to one who was idle |
 //! | thread | took an order to leave | `threads - 1`, ends |
 //!
 //! # Why no job is orphaned
 //!
-//! A message is either promised, and the thread that is there for it neither leaves nor takes more than one; or in the backlog. With a backlog
-//! each thread that finishes goes to the channel for one of it, and none may end (`balance < 0` refuses both ways of leaving). There is such a
-//! thread: a job enters the backlog only while there is a thread that is busy or is there for another job. *There is* means that it runs, not
-//! that it has been asked of the system: threads are started under a lock, so whoever is refused counts only threads that run.
+//! A message is either promised, or in the backlog. Of the threads at the channel as many stay as there are promised messages: one leaves only
+//! by lowering a positive balance. Which of them stays is open: one that comes late may take what another was there for; that other one
+//! is idle then, so it must ask again after its next wait in vain, and may not wait for ever. With a backlog each thread that finishes goes to
+//! the channel for one of it, and none may end (`balance < 0` refuses both ways of leaving). There is such a thread: a job enters the backlog
+//! only while there is a thread that is busy or is there for another job. *There is* means that it runs, not that it has been asked of the
+//! system: threads are started under a lock, so whoever is refused counts only threads that run.
 //!
 //! # Orderings
 //!

@@ -1,0 +1,94 @@
+//! The system refuses threads: the loop goes on, a job is run by the threads that there are or is refused aloud, and none is orphaned.
+//!
+//! The limit is on all processes of a user, and root has none; so each test runs itself again as a process of a user of its own.
+#![cfg(target_os = "linux")]
+
+use asyncio::{SubmitError, create_task, get_running_loop, run, secs, sleep, to_thread};
+use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::mpsc;
+
+const INSIDE: &str = "ASYNCIO_TEST_REFUSED_THREADS";
+
+/// No process else runs as this user.
+const LONELY_USER: u32 = 61_234;
+
+/// From here on the system refuses every thread.
+fn refuse_threads() {
+    let maximum = getrlimit(Resource::Nproc).maximum;
+    setrlimit(Resource::Nproc, Rlimit { current: Some(0), maximum }).unwrap();
+    let refused = std::thread::Builder::new().spawn(|| ()).map(drop).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::WouldBlock, "the limit works: {refused}");
+}
+
+/// Runs `test` in a process of its own, which runs as a user of its own if this one may choose.
+fn in_a_process_of_its_own(name: &str, test: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return test();
+    }
+    // A copy, because a stranger may not be able to reach the build's folder.
+    let folder = std::env::temp_dir().join(format!("asyncio-{}-{name}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let copy = folder.join("test");
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let mut command = Command::new(&copy);
+    command.args(["--exact", name, "--nocapture"]).env(INSIDE, "1").current_dir("/");
+    if getuid().is_root() {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+        command.uid(LONELY_USER).gid(LONELY_USER);
+    }
+    let output = command.output();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let output = output.unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("1 passed"), "the test ran: {text}");
+}
+
+#[test]
+fn without_any_thread_a_job_is_refused_and_the_loop_goes_on() {
+    in_a_process_of_its_own("without_any_thread_a_job_is_refused_and_the_loop_goes_on", || {
+        run(async {
+            refuse_threads();
+            let event_loop = get_running_loop();
+            let refused = event_loop.run_in_executor(None, || unreachable!("no thread")).take();
+            let error = match refused.await {
+                Err(asyncio::FutureError::Exception(error)) => error,
+                other => panic!("{:?}", other.map(|never: ()| never)),
+            };
+            assert!(matches!(error.downcast_ref().unwrap(), SubmitError::NoThread(_)), "{error}");
+            let panicked = create_task(to_thread(|| ())).await.unwrap_err();
+            let message = panicked.as_panic().unwrap().message().to_owned();
+            assert!(message.starts_with("to_thread: no thread for the job: "), "{message}");
+            sleep(secs(0.001)).await;
+            assert_eq!(create_task(async { 5 }).await.unwrap(), 5);
+        });
+    });
+}
+
+#[test]
+fn with_one_thread_every_job_is_run() {
+    in_a_process_of_its_own("with_one_thread_every_job_is_run", || {
+        run(async {
+            let (go_on, gate) = mpsc::channel::<()>();
+            let (started, has_started) = asyncio::sync::oneshot::channel();
+            let first = create_task(to_thread(move || {
+                started.send(()).unwrap();
+                gate.recv().unwrap();
+            }));
+            has_started.await.unwrap();
+            refuse_threads();
+            let jobs: Vec<_> = (0..100).map(|i| create_task(to_thread(move || i))).collect();
+            asyncio::yield_now().await;
+            go_on.send(()).unwrap();
+            first.await.unwrap();
+            let mut sum = 0;
+            for job in jobs {
+                sum += job.await.unwrap();
+            }
+            assert_eq!(sum, 4950);
+        });
+    });
+}
