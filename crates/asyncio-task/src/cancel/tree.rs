@@ -34,6 +34,9 @@ use asyncio_base::slab::{Key, Slab};
 use std::borrow::Cow;
 use std::task::Waker;
 
+#[cfg(test)]
+mod tests;
+
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -206,10 +209,12 @@ impl Tree {
         }
         let epoch = (origin == Origin::Task).then_some(self.epoch);
         let request = Request { origin, message };
-        let request = self.open.insert(Open { request, marks: 0, answered: false, epoch });
+        // One mark of our own, until all are put: a node that keeps the request it has ends the mark at once.
+        let request = self.open.insert(Open { request, marks: 1, answered: false, epoch });
         for node in innermost {
             self.mark(Some(node), Mark { request, raised: false }, effects);
         }
+        self.end_mark(request, false, effects);
         true
     }
 
