@@ -154,7 +154,7 @@ fn io<R: Runtime>() -> Vec<Workload> {
         timed("bytes-task", 200_000, |s| in_task::<R, _>(s, resting::waiting_tasks::<R>(s.n))),
         timed("bytes-waker", 200_000, |s| in_task::<R, _>(s, resting::wakeable_tasks::<R>(s.n))),
         timed("bytes-sleep", 200_000, |s| in_task::<R, _>(s, resting::sleeping_tasks::<R>(s.n))),
-        timed("bytes-connection", 2_000, |s| {
+        timed("bytes-connection", 8_000, |s| {
             in_task::<R, _>(s, resting::idle_connections::<R>(s.n))
         }),
         timed("start-stop", 1_000, resting::start_and_stop::<R>).short(100),

@@ -5,7 +5,7 @@
 //! so a reader can see in a page that nobody is asked for less than the others.
 //!
 //! The binary `asyncio-bench` runs them, compares them and counts; `README.md` holds the tables and says how.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod baton;
 pub mod catalogue;
