@@ -4,6 +4,8 @@
 mod as_completed;
 mod contextvars;
 mod diagnostics;
+#[cfg(doctest)]
+mod doctests;
 mod ensure_future;
 mod events;
 mod exception_group;

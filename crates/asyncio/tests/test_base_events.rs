@@ -6,11 +6,11 @@
 //! |---|---|
 //! | `test_call_coroutine`, `test_call_soon_non_callable`, `test_set_exc_handler_invalid`, `test_run_until_complete_type_error` | do not compile: see `src/doctests.rs` |
 //! | `test_set_task_factory*`, `test_create_named_task_with_custom_factory` | no task factories yet |
-//! | `test_ipaddr_info`, `test_port_parameter_types`, `test_getnameinfo` | no name resolution yet |
+//! | `test_ipaddr_info*`, `test_port_parameter_types`, `test_getnameinfo` | name resolution is not a matter of this file |
 //! | `test_create_connection*`, `test_create_server*`, `test_create_datagram_endpoint*`, `test_sock_sendfile*` | no transports yet |
 //! | `test_asyncgen_finalization_by_gc*` | no async generators |
 //! | `test_log_slow_callbacks`, `test_env_var_debug`, `test_set_debug` | no debug mode yet |
-//! | `test_shutdown_default_executor_timeout`, `test_set_default_executor*` | no executors yet |
+//! | `test_shutdown_default_executor_timeout`, `test_set_default_executor*` | in `test_executors.rs` |
 //!
 //! `KeyboardInterrupt` stands for errors that leave the run at once; here a panic of main is the one that does.
 

@@ -5,7 +5,7 @@
 //! | CPython | why |
 //! |---|---|
 //! | `test_add_fds_after_closing`, `test_remove_fds_after_closing`, `test_reader_callback*`, `test_writer_callback*`, `test_internal_fds`, `test_prompt_cancellation` | no descriptor watchers yet |
-//! | `test_run_in_executor*` | no executors yet |
+//! | `test_run_in_executor*` | in `test_executors.rs` |
 //! | `test_add_signal_handler`, `test_signal_handling_*` | no signals yet |
 //! | `test_create_*`, `test_connect_accepted_socket*`, `test_*_pipe*`, `test_*_pty*`, `test_server_*`, `test_ssl_*`, `test_subprocess_*`, `test_datagram_*` | no transports yet |
 //! | `test_handle_weakref`, `test_coroutine_like_object_debug_formatting`, `test_not_implemented*` | Python only |

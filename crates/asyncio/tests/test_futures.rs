@@ -7,8 +7,9 @@
 //! | `test_constructor_positional`, `test_generic_alias`, `test_uninitialized`, `test_inherit_without_calling_super_init`, `test_isfuture`, `test_log_traceback` | types, or CPython's insides |
 //! | `test_stop_iteration_exception*`, `test_future_stop_iteration_args`, `test_future_iter_throw`, `test_iter`, `test_yield_from_twice` | generators |
 //! | `test_future_*_segfault`, `test_future_del_collect` | CPython's garbage collector |
-//! | `test_wrap_future*`, `test_copy_state`, `test_set_result_unless_cancelled` | no futures of threads yet |
-//! | `test_ensure_future` | not there yet |
+//! | `test_wrap_future*` | in `test_executors.rs` |
+//! | `test_copy_state`, `test_set_result_unless_cancelled` | helpers that are not public |
+//! | `test_ensure_future` | a settable future becomes a task, as everything that is none |
 //! | `test_remove_done_callbacks_list_mutation`, `*_list_clear`, `test_schedule_callbacks_list_mutation_2` | callbacks are removed by id: no user code runs while they are looked for |
 //!
 //! Adapted: `remove_done_callback` takes the id that `add_done_callback` gave and answers whether there was one.

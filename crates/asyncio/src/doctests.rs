@@ -1,0 +1,103 @@
+//! Snippets that are compiled and run as documentation tests only: the cookbook, and what must not compile.
+
+/// The loop by hand.
+#[doc = include_str!("../../../docs/cookbook/loop.md")]
+struct CookbookLoop;
+
+/// Callbacks.
+#[doc = include_str!("../../../docs/cookbook/call.md")]
+struct CookbookCall;
+
+/// Coroutines and tasks.
+#[doc = include_str!("../../../docs/cookbook/task.md")]
+struct CookbookTask;
+
+/// The settable future.
+#[doc = include_str!("../../../docs/cookbook/future.md")]
+struct CookbookFuture;
+
+/// What CPython finds out while the program runs, types say before.
+///
+/// CPython test_base_events: test_call_coroutine
+/// A coroutine is no callback:
+///
+/// ```compile_fail,E0277
+/// # let event_loop = asyncio::new_event_loop().unwrap();
+/// async fn coroutine() {}
+/// event_loop.call_soon(coroutine());
+/// ```
+///
+/// CPython test_base_events: test_call_soon_non_callable
+///
+/// ```compile_fail,E0277
+/// # let event_loop = asyncio::new_event_loop().unwrap();
+/// event_loop.call_soon(7);
+/// ```
+///
+/// CPython test_base_events: test_set_exc_handler_invalid
+///
+/// ```compile_fail,E0277
+/// # let event_loop = asyncio::new_event_loop().unwrap();
+/// event_loop.set_exception_handler(Some("spam"));
+/// ```
+///
+/// CPython test_base_events: test_run_until_complete_type_error
+///
+/// ```compile_fail,E0277
+/// # let event_loop = asyncio::new_event_loop().unwrap();
+/// event_loop.run_until_complete("blah");
+/// ```
+///
+/// CPython test_futures: test_constructor_positional
+///
+/// ```compile_fail,E0061
+/// asyncio::Future::<u32>::new(42);
+/// ```
+///
+/// CPython test_tasks: test_create_task_with_noncoroutine
+///
+/// ```compile_fail,E0277
+/// asyncio::create_task(123);
+/// ```
+///
+/// CPython test_tasks: test_task_set_methods
+/// A task is finished by its future and by nobody else:
+///
+/// ```compile_fail,E0599
+/// # async fn f(task: asyncio::Task<u32>) {
+/// task.set_result(1);
+/// # }
+/// ```
+///
+/// CPython test_runners: test_asyncio_run_only_coro, test_run_non_coro
+///
+/// ```compile_fail,E0277
+/// asyncio::run(|| ());
+/// ```
+///
+/// CPython test_runners: test_second_with_block_raises, test_double_close
+/// A runner is used up by its close:
+///
+/// ```compile_fail,E0382
+/// let mut runner = asyncio::Runner::new().unwrap();
+/// runner.close();
+/// runner.run(async {}).unwrap();
+/// ```
+///
+/// A token takes back one change, once:
+///
+/// ```compile_fail,E0382
+/// static VAR: asyncio::ContextVar<u8> = asyncio::ContextVar::new("var");
+/// let token = VAR.set(1);
+/// VAR.reset(token);
+/// VAR.reset(token);
+/// ```
+///
+/// What is not `Send` does not go to the lane:
+///
+/// ```compile_fail,E0277
+/// # let event_loop = asyncio::new_event_loop().unwrap();
+/// let shared = std::rc::Rc::new(1);
+/// event_loop.call_soon(move || drop(shared));
+/// ```
+struct DoesNotCompile;
