@@ -24,7 +24,7 @@ fn error_of<T: std::fmt::Debug>(outcome: Result<T, FutureError<SharedError>>) ->
 
 // ----- run_in_executor
 
-/// test_run_in_executor
+/// CPython test_events: test_run_in_executor
 #[test]
 fn a_function_runs_on_a_thread_of_the_default_pool() {
     let event_loop = new_event_loop().unwrap();
@@ -85,7 +85,7 @@ impl Drop for Dropped {
     }
 }
 
-/// test_run_in_executor_cancel
+/// CPython test_events: test_run_in_executor_cancel
 #[test]
 fn cancelling_the_future_drops_a_function_that_has_not_started() {
     let pool = ThreadPoolExecutor::new(1);
@@ -102,7 +102,7 @@ fn cancelling_the_future_drops_a_function_that_has_not_started() {
     go_on.send(()).unwrap();
 }
 
-/// test_run_in_executor_cancel, with the function under way
+/// CPython test_events: test_run_in_executor_cancel, with the function under way
 #[test]
 fn a_started_function_runs_to_its_end_and_nothing_reaches_a_closed_loop() {
     let pool = ThreadPoolExecutor::new(1);
@@ -233,7 +233,7 @@ impl Executor for Forgetful {
     }
 }
 
-/// test_set_default_executor
+/// CPython test_base_events: test_set_default_executor
 #[test]
 fn the_default_executor_can_be_set() {
     static VARIABLE: asyncio::ContextVar<u32> = asyncio::ContextVar::new("variable");
@@ -273,7 +273,7 @@ fn a_job_that_an_executor_forgets_is_cancelled() {
 
 // ----- shutdown_default_executor
 
-/// test_shutdown_default_executor_timeout
+/// CPython test_base_events: test_shutdown_default_executor_timeout
 #[test]
 fn shutting_down_waits_for_jobs_no_longer_than_told() {
     run(async {
@@ -343,7 +343,7 @@ fn closing_a_loop_waits_for_nothing() {
 
 // ----- wrap_future
 
-/// test_wrap_future
+/// CPython test_futures: test_wrap_future
 #[test]
 fn a_concurrent_future_is_mirrored() {
     run(async {
@@ -359,7 +359,7 @@ fn a_concurrent_future_is_mirrored() {
     });
 }
 
-/// test_wrap_future_cancel, test_wrap_future_cancel2
+/// CPython test_futures: test_wrap_future_cancel, test_wrap_future_cancel2
 #[test]
 fn cancelling_the_mirror_cancels_the_job_and_the_other_way_round() {
     run(async {

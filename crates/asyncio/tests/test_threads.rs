@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_millis(1);
 
 // ----- to_thread
 
-/// test_to_thread
+/// CPython test_threads: test_to_thread
 #[test]
 fn a_function_runs_on_another_thread() {
     let (sum, thread) = run(to_thread(|| (40 + 2, thread::current().id())));
@@ -24,7 +24,7 @@ fn a_function_runs_on_another_thread() {
     assert_ne!(thread, thread::current().id());
 }
 
-/// test_to_thread_exception
+/// CPython test_threads: test_to_thread_exception
 #[test]
 fn a_panic_resumes_in_the_awaiter() {
     run(async {
@@ -36,7 +36,7 @@ fn a_panic_resumes_in_the_awaiter() {
     });
 }
 
-/// test_to_thread_once
+/// CPython test_threads: test_to_thread_once
 #[test]
 fn a_function_is_called_once_and_only_when_awaited() {
     let calls = Arc::new(AtomicUsize::new(0));
@@ -52,7 +52,7 @@ fn a_function_is_called_once_and_only_when_awaited() {
     assert_eq!(calls.load(Ordering::Relaxed), 1);
 }
 
-/// test_to_thread_concurrent
+/// CPython test_threads: test_to_thread_concurrent
 #[test]
 fn functions_run_beside_each_other() {
     // Each waits for all the others.
@@ -74,7 +74,7 @@ fn functions_run_beside_each_other() {
     assert_eq!(leaders, 1);
 }
 
-/// test_to_thread_contextvars
+/// CPython test_threads: test_to_thread_contextvars
 #[test]
 fn a_function_sees_the_context_and_keeps_what_it_sets() {
     static VARIABLE: ContextVar<&str> = ContextVar::new("variable");
@@ -225,7 +225,7 @@ impl Drop for Elsewhere {
     }
 }
 
-/// test_run_coroutine_threadsafe
+/// CPython test_tasks: test_run_coroutine_threadsafe
 #[test]
 fn a_coroutine_runs_on_the_other_loop() {
     let other = Elsewhere::new();
@@ -238,7 +238,7 @@ fn a_coroutine_runs_on_the_other_loop() {
     assert!(same && thread != thread::current().id());
 }
 
-/// test_run_coroutine_threadsafe_with_exception
+/// CPython test_tasks: test_run_coroutine_threadsafe_with_exception
 #[test]
 fn its_panic_is_the_error() {
     let other = Elsewhere::new();
@@ -252,7 +252,7 @@ fn its_panic_is_the_error() {
     assert_eq!(error.to_string(), "the task panicked: Fail!");
 }
 
-/// test_run_coroutine_threadsafe_with_timeout
+/// CPython test_tasks: test_run_coroutine_threadsafe_with_timeout
 #[test]
 fn a_waiter_whose_time_is_over_may_cancel() {
     let other = Elsewhere::new();
@@ -270,7 +270,7 @@ fn a_waiter_whose_time_is_over_may_cancel() {
     dropped.recv().unwrap();
 }
 
-/// test_run_coroutine_threadsafe_task_cancelled
+/// CPython test_tasks: test_run_coroutine_threadsafe_task_cancelled
 #[test]
 fn a_task_cancelled_inside_is_cancelled_outside() {
     let other = Elsewhere::new();
