@@ -9,7 +9,8 @@ use asyncio_task::Options;
 use common::{Rig, yield_now};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 #[test]
@@ -200,13 +201,22 @@ fn a_panic_of_the_driver_leaves_a_loop_that_runs_again() {
 
 #[test]
 fn threads_that_go_on_pushing_do_not_keep_a_pass_from_starting() {
+    // Enough that there is always more to take; not so many that the queue outgrows the passes.
+    const AHEAD: usize = 1000;
     let rig = Rig::new();
     let (stop, stopped) = mpsc::channel::<()>();
     let pusher = {
         let rig = rig.clone();
+        let waiting = Arc::new(AtomicUsize::new(0));
         thread::spawn(move || {
             while stopped.try_recv() == Err(mpsc::TryRecvError::Empty) {
-                rig.call_threadsafe(|| {});
+                if waiting.load(Ordering::Relaxed) < AHEAD {
+                    waiting.fetch_add(1, Ordering::Relaxed);
+                    let waiting = waiting.clone();
+                    rig.call_threadsafe(move || {
+                        waiting.fetch_sub(1, Ordering::Relaxed);
+                    });
+                }
             }
         })
     };
