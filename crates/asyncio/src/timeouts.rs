@@ -162,7 +162,8 @@ pub fn wait_for<F: IntoFuture>(
 enum Phase {
     Created,
     Active,
-    /// The deadline had passed at the start: what is inside runs to its first wait, and is interrupted there.
+    /// The deadline has passed and strikes in the task's next turn, before what is inside runs: at its first wait if it had passed at the start, and
+    /// after every other deadline of this turn, so that of two with one deadline the outer one speaks.
     Due,
     /// The deadline has struck.
     Expired,
@@ -189,26 +190,24 @@ impl Alarm {
         self.phase = if passed { Phase::Due } else { Phase::Active };
     }
 
-    /// Ready once, when the deadline strikes.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let When::At(deadline) = self.when else { return Poll::Pending };
-        match self.phase {
-            Phase::Expired => return Poll::Pending,
-            // Strikes through the queue, as every deadline does: what is inside has not run since its first wait.
-            Phase::Due => cx.waker().wake_by_ref(),
-            Phase::Created | Phase::Active => {
-                let sleep = self.sleep.get_or_insert_with(|| sleep_until(deadline));
-                std::task::ready!(Pin::new(sleep).poll(cx));
-                self.sleep = None;
-                self.phase = Phase::Expired;
-                return Poll::Ready(());
+    /// Has the task woken for the deadline, and for the turn in which it strikes.
+    fn arm(&mut self, cx: &mut Context<'_>) {
+        let When::At(deadline) = self.when else { return };
+        if let Phase::Created | Phase::Active = self.phase {
+            let sleep = self.sleep.get_or_insert_with(|| sleep_until(deadline));
+            if Pin::new(sleep).poll(cx).is_pending() {
+                return;
             }
+            self.sleep = None;
+            self.phase = Phase::Due;
         }
-        Poll::Pending
+        if self.phase == Phase::Due {
+            cx.waker().wake_by_ref();
+        }
     }
 
-    /// A deadline that had passed at the start strikes now, before what is inside is polled a second time.
-    fn strikes_first(&mut self) -> bool {
+    /// A deadline that has passed strikes now, before what is inside is polled.
+    fn strikes(&mut self) -> bool {
         let strikes = self.phase == Phase::Due;
         if strikes {
             self.phase = Phase::Expired;
@@ -223,6 +222,9 @@ impl Alarm {
             (Some(_), None) => {}
         }
         self.when = deadline.map_or(When::Never, When::At);
+        if self.phase == Phase::Due {
+            self.phase = Phase::Active;
+        }
     }
 }
 
@@ -233,17 +235,16 @@ impl<F: Future> Future for Timeout<F> {
         let mut this = self.project();
         if this.alarm.phase == Phase::Created {
             this.alarm.start();
-        } else if this.alarm.strikes_first() {
+        } else if this.alarm.strikes() {
             this.domain.cancel(None);
         }
-        loop {
-            match this.domain.poll(this.future.as_mut(), cx) {
-                Poll::Ready(Inside::Returned(output)) => return Poll::Ready(Ok(output)),
-                Poll::Ready(Inside::Cancelled) => return Poll::Ready(Err(TimeoutError)),
-                Poll::Pending => {}
+        match this.domain.poll(this.future.as_mut(), cx) {
+            Poll::Ready(Inside::Returned(output)) => Poll::Ready(Ok(output)),
+            Poll::Ready(Inside::Cancelled) => Poll::Ready(Err(TimeoutError)),
+            Poll::Pending => {
+                this.alarm.arm(cx);
+                Poll::Pending
             }
-            std::task::ready!(this.alarm.poll(cx));
-            this.domain.cancel(None);
         }
     }
 }
@@ -327,12 +328,16 @@ impl Deadline {
         self.0.lock().phase = phase;
     }
 
-    /// The new deadline, if it was moved since the last look; leaves the waker for the next move.
-    fn moved(&self, waker: &Waker) -> Option<Option<Instant>> {
+    /// The new deadline, if it was moved since the last look; leaves the waker for the next move. If it was not and is due, it cannot be moved from
+    /// now on.
+    fn moved(&self, waker: &Waker, is_due: bool) -> Option<Option<Instant>> {
         let waker = waker.clone();
         let mut shared = self.0.lock();
         let stale = shared.waker.replace(waker);
         let moved = std::mem::take(&mut shared.moved).then_some(shared.when);
+        if is_due && moved.is_none() {
+            shared.phase = ScopePhase::Expiring;
+        }
         drop(shared);
         drop(stale);
         moved
@@ -401,13 +406,10 @@ fn poll_scope<F: Future>(
 ) -> Poll<Result<F::Output, TimeoutError>> {
     loop {
         let polled = timeout.as_mut().poll(cx);
-        if timeout.expired() {
-            deadline.set_phase(ScopePhase::Expiring);
-        }
         if polled.is_ready() {
             return polled;
         }
-        match deadline.moved(cx.waker()) {
+        match deadline.moved(cx.waker(), timeout.alarm.phase == Phase::Due) {
             None => return Poll::Pending,
             // Moved while it was polled: the timer has to be armed for the new one.
             Some(when) => timeout.as_mut().project().alarm.set(when),

@@ -1,0 +1,363 @@
+//! The cancel tree of a task against other threads: `crates/asyncio-task/src/cancel/`.
+//!
+//! What must hold in every schedule: a request that was accepted is caught, ends its task, or was taken back; and whoever waits for it gets a turn.
+//! Every model names the outcomes that it must have seen by the end.
+#![cfg(asyncio_loom)]
+
+use asyncio_base::context::ContextSlot;
+use asyncio_base::sync::{AtomicUsize, Mutex, Ordering, thread};
+use asyncio_loom_tests::{model, race};
+use asyncio_task::{
+    GroupDomain, Host, JoinError, Options, Ran, Runnable, Schedule, Task, TaskList, Unretrieved,
+    catch_cancelled, spawn, uncancellable,
+};
+use std::collections::{BTreeSet, VecDeque};
+use std::future::{Future, pending, poll_fn};
+use std::panic::Location;
+use std::pin::Pin;
+// What only notes an outcome, and the queue's contents, are no business of loom's.
+use std::sync::atomic::{AtomicBool as Flag, AtomicUsize as Count, Ordering::Relaxed};
+use std::sync::{Arc, Mutex as Plain};
+use std::task::{Context, Poll, Waker};
+
+// ----- a loop
+
+/// A queue as real ones are: popping sees what happened before the push.
+#[derive(Default)]
+struct Queue {
+    len: AtomicUsize,
+    tokens: Plain<VecDeque<Runnable>>,
+}
+
+struct Loop {
+    tasks: TaskList,
+    queue: Queue,
+}
+
+#[derive(Clone, Copy)]
+struct Name(&'static Loop);
+
+impl Schedule for Name {
+    fn schedule(self, token: Runnable) {
+        self.0.push(token);
+    }
+
+    fn host(self) -> &'static dyn Host {
+        self.0
+    }
+}
+
+impl Host for Loop {
+    fn tasks(&self) -> &TaskList {
+        &self.tasks
+    }
+
+    fn call_soon(&self, _: ContextSlot, _: Box<dyn FnOnce() + Send>) {
+        unreachable!("no callbacks");
+    }
+
+    fn unretrieved(&self, _: Unretrieved, error: &JoinError) {
+        panic!("unretrieved: {error}");
+    }
+
+    fn destructor_panicked(&self, error: JoinError) {
+        panic!("a destructor: {error}");
+    }
+}
+
+impl Loop {
+    fn push(&self, token: Runnable) {
+        self.queue.tokens.lock().unwrap().push_back(token);
+        self.queue.len.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn pop(&self) -> Option<Runnable> {
+        let mut len = self.queue.len.load(Ordering::Acquire);
+        while len > 0 {
+            let next = len - 1;
+            match self.queue.len.compare_exchange(len, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return self.queue.tokens.lock().unwrap().pop_front(),
+                Err(now) => len = now,
+            }
+        }
+        None
+    }
+
+    fn spawn<F>(&'static self, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (task, token) = spawn(future, Name(self), Options::default(), Location::caller());
+        token.into_iter().for_each(|token| self.push(token));
+        task
+    }
+
+    /// Runs tokens until there are none.
+    fn run(&'static self) {
+        race();
+        while let Some(token) = self.pop() {
+            if let Ran::Again(token) = token.run(u32::MAX) {
+                self.push(token);
+            }
+        }
+        race();
+    }
+}
+
+/// Explores `body`, which says what came of it; all of `outcomes` must come up, and nothing else.
+fn explore(
+    name: &str,
+    preemptions: usize,
+    outcomes: &[&str],
+    body: impl Fn(&'static Loop) -> &'static str + Send + Sync + 'static,
+) {
+    let seen: Arc<Plain<BTreeSet<&'static str>>> = Arc::default();
+    let sight = seen.clone();
+    model(name, Some(preemptions), move || {
+        let core =
+            Box::into_raw(Box::new(Loop { tasks: TaskList::new(), queue: Queue::default() }));
+        // SAFETY: boxed above and not unboxed before the end, where no task is left that could use it.
+        let lp = unsafe { &*core };
+        let outcome = body(lp);
+        lp.run();
+        assert!(lp.tasks.is_empty());
+        sight.lock().unwrap().insert(outcome);
+        // SAFETY: as above.
+        drop(unsafe { Box::from_raw(core) });
+    });
+    let expected: BTreeSet<_> = outcomes.iter().copied().collect();
+    assert_eq!(*seen.lock().unwrap(), expected, "{name}");
+}
+
+/// Opened once; whoever waits for it goes on.
+#[derive(Default)]
+struct Gate(Mutex<(bool, Option<Waker>)>);
+
+impl Gate {
+    fn open(&self) {
+        let waker = {
+            let mut gate = self.0.lock();
+            gate.0 = true;
+            gate.1.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn is_open(&self, waker: Waker) -> bool {
+        let mut gate = self.0.lock();
+        let stale = if gate.0 { Some(waker) } else { gate.1.replace(waker) };
+        let is_open = gate.0;
+        drop(gate);
+        drop(stale);
+        is_open
+    }
+
+    fn wait(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
+        let gate = self.clone();
+        poll_fn(move |cx| {
+            race();
+            if gate.is_open(cx.waker().clone()) { Poll::Ready(()) } else { Poll::Pending }
+        })
+    }
+}
+
+/// A future that was polled in a task, on its way to another thread.
+type Moved = Arc<Plain<Option<Pin<Box<dyn Future<Output = ()> + Send>>>>>;
+
+/// Polls the future in `moved` once and leaves it there.
+fn poll_once(moved: &Moved, cx: &mut Context<'_>) {
+    let mut future = moved.lock().unwrap().take().expect("not moved yet");
+    assert!(future.as_mut().poll(cx).is_pending());
+    *moved.lock().unwrap() = Some(future);
+}
+
+// ----- the models
+
+/// cancel × completion: a request is accepted and answered, or refused.
+#[test]
+fn cancel_and_completion() {
+    let outcomes = ["caught", "ended the task", "refused"];
+    explore("cancel_and_completion", 3, &outcomes, |lp| {
+        let gate = Arc::new(Gate::default());
+        let wait = gate.wait();
+        let mut task = lp.spawn(async move { catch_cancelled(wait).await.is_err() });
+        lp.run();
+        let handle = task.handle();
+        let canceller = thread::spawn(move || handle.cancel());
+        let opener = thread::spawn(move || gate.open());
+        lp.run();
+        opener.join().unwrap();
+        let accepted = canceller.join().unwrap();
+        lp.run();
+        match (accepted, task.try_result().expect("it has ended")) {
+            (true, Ok(true)) => "caught",
+            (true, Err(_)) => "ended the task",
+            (false, Ok(false)) => "refused",
+            (accepted, outcome) => panic!("accepted: {accepted}, outcome: {outcome:?}"),
+        }
+    });
+}
+
+/// cancel × uncancel × completion: a request that was taken back before it was seen strikes nobody.
+#[test]
+fn cancel_and_uncancel() {
+    let outcomes = ["caught", "ended the task", "refused", "taken back"];
+    explore("cancel_and_uncancel", 3, &outcomes, |lp| {
+        let gate = Arc::new(Gate::default());
+        let wait = gate.wait();
+        let mut task = lp.spawn(async move { catch_cancelled(wait).await.is_err() });
+        lp.run();
+        let handle = task.handle();
+        let canceller = thread::spawn(move || {
+            let accepted = handle.cancel();
+            race();
+            assert_eq!(handle.uncancel(), 0);
+            accepted
+        });
+        lp.run();
+        gate.open();
+        lp.run();
+        let accepted = canceller.join().unwrap();
+        lp.run();
+        match (accepted, task.try_result().expect("it has ended")) {
+            (true, Ok(true)) => "caught",
+            (true, Ok(false)) => "taken back",
+            (true, Err(_)) => "ended the task",
+            (false, Ok(false)) => "refused",
+            (false, outcome) => panic!("refused, and yet {outcome:?}"),
+        }
+    });
+}
+
+/// forwarding × child completion: a request that the child did not take is the waiter's own.
+#[test]
+fn forwarding_and_the_child_s_completion() {
+    let outcomes = ["child cancelled", "child had ended", "ended the waiter", "refused"];
+    explore("forwarding_and_the_child_s_completion", 3, &outcomes, |lp| {
+        let gate = Arc::new(Gate::default());
+        let child = lp.spawn(gate.wait());
+        let child_handle = child.handle();
+        let mut parent = lp.spawn(catch_cancelled(child));
+        lp.run();
+        let worker = thread::spawn(move || {
+            gate.open();
+            lp.run();
+        });
+        let accepted = parent.cancel();
+        lp.run();
+        worker.join().unwrap();
+        lp.run();
+        let child_cancelled = child_handle.cancelled();
+        match (accepted, parent.try_result().expect("it has ended")) {
+            (true, Ok(Err(_))) if child_cancelled => "child cancelled",
+            (true, Ok(Err(_))) => "child had ended",
+            (true, Err(_)) => "ended the waiter",
+            (false, Ok(Ok(Ok(())))) => "refused",
+            (accepted, outcome) => panic!("accepted: {accepted}, outcome: {outcome:?}"),
+        }
+    });
+}
+
+/// A scope is dropped on another thread × cancel: the request goes back to the task, which is given a turn for it.
+#[test]
+fn a_scope_dropped_on_another_thread() {
+    let outcomes = ["came back", "met no scope"];
+    explore("a_scope_dropped_on_another_thread", 3, &outcomes, |lp| {
+        let moved: Moved = Arc::default();
+        let scope = catch_cancelled(pending::<()>());
+        *moved.lock().unwrap() = Some(Box::pin(async move { drop(scope.await) }));
+        let polls = Arc::new(Count::new(0));
+        let (inside, count) = (moved.clone(), polls.clone());
+        let task: Task<()> = lp.spawn(poll_fn(move |cx| {
+            if count.fetch_add(1, Relaxed) == 0 {
+                poll_once(&inside, cx);
+            }
+            Poll::Pending
+        }));
+        lp.run();
+        let scope = moved.lock().unwrap().take();
+        let dropper = thread::spawn(move || drop(scope));
+        assert!(task.cancel());
+        lp.run();
+        dropper.join().unwrap();
+        lp.run();
+        assert!(task.cancelled(), "the request was lost");
+        if polls.load(Relaxed) > 1 { "came back" } else { "met no scope" }
+    });
+}
+
+/// A request raised to the root waits for a shield that is dropped on another thread: the task gets a turn to end in.
+#[test]
+fn a_shield_dropped_on_another_thread() {
+    let outcomes = ["raised while it held back", "raised after"];
+    explore("a_shield_dropped_on_another_thread", 3, &outcomes, |lp| {
+        let moved: Moved = Arc::default();
+        *moved.lock().unwrap() = Some(Box::pin(uncancellable(pending::<()>())));
+        let (inside, dropped, raised) =
+            (moved.clone(), Arc::new(Flag::new(false)), Arc::new(Flag::new(false)));
+        let (was_dropped, raised_before) = (dropped.clone(), raised.clone());
+        let task: Task<()> = lp.spawn(async move {
+            poll_fn(|cx| {
+                poll_once(&inside, cx);
+                Poll::Ready(())
+            })
+            .await;
+            let caught = catch_cancelled(pending::<()>()).await.unwrap_err();
+            race();
+            raised_before.store(!was_dropped.load(Relaxed), Relaxed);
+            caught.propagate().await
+        });
+        lp.run();
+        let shield = moved.lock().unwrap().take();
+        let dropper = thread::spawn(move || {
+            drop(shield);
+            dropped.store(true, Relaxed);
+            race();
+        });
+        assert!(task.cancel());
+        lp.run();
+        dropper.join().unwrap();
+        lp.run();
+        assert!(task.cancelled(), "the request was lost");
+        if raised.load(Relaxed) { "raised while it held back" } else { "raised after" }
+    });
+}
+
+/// A group's last task ends × the group is cancelled from outside: it ends, and the request strikes unless it was over.
+#[test]
+fn a_group_s_last_task_and_a_cancel() {
+    let outcomes = ["cancelled", "refused"];
+    explore("a_group_s_last_task_and_a_cancel", 3, &outcomes, |lp| {
+        let last = Arc::new(Gate::default());
+        let (is_over, mut domain) = (last.clone(), GroupDomain::new());
+        let mut body = Some(std::future::ready(()));
+        let mut task = lp.spawn(poll_fn(move |cx| {
+            if body.is_some() {
+                match domain.poll_body(Pin::new(&mut body), cx) {
+                    Poll::Ready(_) => {}
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            domain.poll_ending(cx);
+            if !is_over.is_open(cx.waker().clone()) || domain.raise() {
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        }));
+        lp.run();
+        let child = thread::spawn(move || {
+            last.open();
+            lp.run();
+        });
+        let accepted = task.cancel();
+        lp.run();
+        child.join().unwrap();
+        lp.run();
+        match (accepted, task.try_result().expect("it has ended")) {
+            (true, Err(_)) => "cancelled",
+            (false, Ok(())) => "refused",
+            (accepted, outcome) => panic!("accepted: {accepted}, outcome: {outcome:?}"),
+        }
+    });
+}
