@@ -9,11 +9,11 @@ use asyncio_loom_tests::{model, race};
 use asyncio_scheduler::callback::Kind;
 use asyncio_scheduler::event_loop::MainOutcome;
 use asyncio_scheduler::gate::{Gate, NotIdle};
+use asyncio_scheduler::lane::Panicked;
 use asyncio_scheduler::sleep::Sleep;
 use asyncio_scheduler::{Driver, Loop, Reporter, Wait};
 use asyncio_task::{JoinError, Options, TaskHandle, Unretrieved};
 use loom::sync::atomic::{AtomicBool, AtomicUsize};
-use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::Location;
@@ -203,7 +203,7 @@ impl Driver for MockDriver {
 struct MockReporter;
 
 impl Reporter for MockReporter {
-    fn callback_panicked(&self, _: &'static Location<'static>, _: Box<dyn Any + Send>) {
+    fn callback_panicked(&self, _: Panicked) {
         unreachable!()
     }
 
