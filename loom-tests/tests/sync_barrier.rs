@@ -3,6 +3,7 @@
 
 mod sync_common;
 
+use asyncio_base::sync::{AtomicBool, Ordering};
 use asyncio_loom_tests::model;
 use asyncio_sync::Barrier;
 use std::sync::Arc;
@@ -64,11 +65,18 @@ fn quick_barrier_two_rounds() {
 #[test]
 fn quick_barrier_cancel_meets_arrival() {
     model("barrier: cancel meets arrival", None, || {
-        let barrier = Arc::new(Barrier::new(2));
-        let other = barrier.clone();
-        let thread = spawn(move || poll_and_cancel(other.wait()));
+        let shared = Arc::new((Barrier::new(2), AtomicBool::new(false)));
+        let other = shared.clone();
+        let thread = spawn(move || {
+            let completed = poll_and_cancel(other.0.wait());
+            other.1.store(true, Ordering::Release);
+            completed
+        });
+        let barrier = &shared.0;
+        let alone = shared.1.load(Ordering::Acquire);
         let mut here = barrier.wait();
         let passed = poll_once(&mut here).is_ready();
+        assert!(!(alone && passed), "the other had left before");
         let completed = thread.join().unwrap();
         // Either completed the party of two, or nobody did.
         let passed = passed || poll_once(&mut here).is_ready();
@@ -99,9 +107,16 @@ fn quick_barrier_reset_meets_the_last_arrival() {
         let barrier: &'static Barrier = Box::leak(Box::new(Barrier::new(2)));
         let mut first = barrier.wait();
         assert!(poll_once(&mut first).is_pending());
-        let thread = spawn(move || barrier.reset());
+        let done = Arc::new(AtomicBool::new(false));
+        let finished = done.clone();
+        let thread = spawn(move || {
+            barrier.reset();
+            finished.store(true, Ordering::Release);
+        });
+        let late = done.load(Ordering::Acquire);
         let mut second = barrier.wait();
         let passed = poll_once(&mut second).is_ready();
+        assert!(!(late && passed), "the first one's party was over");
         thread.join().unwrap();
         assert!(poll_once(&mut first).is_ready());
         if !passed {

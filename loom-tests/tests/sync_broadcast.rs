@@ -4,7 +4,7 @@
 mod sync_common;
 
 use asyncio_loom_tests::model;
-use asyncio_sync::broadcast::{self, RecvError};
+use asyncio_sync::broadcast::{self, RecvError, TryRecvError};
 use sync_common::{block_on, poll_and_cancel, spawn};
 
 /// Sending against receiving.
@@ -12,9 +12,12 @@ use sync_common::{block_on, poll_and_cancel, spawn};
 fn quick_broadcast_send_meets_recv() {
     model("broadcast: send meets recv", None, || {
         let (sender, mut receiver) = broadcast::channel(1);
-        let thread = spawn(move || sender.send(7).unwrap());
+        let thread = spawn(move || {
+            sender.send(7).unwrap();
+            sender
+        });
         assert_eq!(block_on(receiver.recv()), Ok(7));
-        thread.join().unwrap();
+        drop(thread.join().unwrap());
         assert_eq!(block_on(receiver.recv()), Err(RecvError::Closed));
     });
 }
@@ -57,7 +60,8 @@ fn quick_broadcast_cancel_meets_send() {
         let thread = spawn(move || sender.send(7).unwrap());
         let received = poll_and_cancel(receiver.recv());
         thread.join().unwrap();
-        assert_eq!(receiver.try_recv().is_ok(), !received);
+        let next = if received { Err(TryRecvError::Closed) } else { Ok(7) };
+        assert_eq!(receiver.try_recv(), next);
     });
 }
 

@@ -3,7 +3,7 @@
 
 mod sync_common;
 
-use asyncio_loom_tests::model;
+use asyncio_loom_tests::{model, race};
 use asyncio_sync::Event;
 use std::sync::Arc;
 use sync_common::{Watched, block_on, poll_and_cancel, poll_once, spawn};
@@ -78,15 +78,22 @@ fn quick_event_two_setters() {
     });
 }
 
-/// A waiter gives up while the event is set; the next round works as ever.
+/// A waiter gives up while the event is set: another one is released all the same, and the next round works as ever.
 #[test]
 fn quick_event_cancel_meets_set() {
     model("event: cancel meets set", None, || {
-        let event = Arc::new(Event::new());
-        let other = event.clone();
-        let thread = spawn(move || poll_and_cancel(other.wait()));
+        let event: &'static Event = Box::leak(Box::new(Event::new()));
+        let mut waiting = event.wait();
+        assert!(poll_once(&mut waiting).is_pending());
+        let thread = spawn(move || {
+            poll_and_cancel(event.wait());
+            race();
+        });
+        race();
         event.set();
+        assert!(poll_once(&mut waiting).is_ready());
         thread.join().unwrap();
+        assert_eq!(event.statistics().waiters, 0);
         event.clear();
         let mut waiting = event.wait();
         assert!(poll_once(&mut waiting).is_pending());
@@ -113,6 +120,9 @@ fn quick_event_old_set_does_not_release_newcomers() {
         event.set();
         if let Some(mut late) = thread.join().unwrap() {
             assert!(poll_once(&mut late).is_pending(), "there was no `set` since it began to wait");
+            let thread = spawn(move || event.set());
+            block_on(late);
+            thread.join().unwrap();
         }
         assert!(poll_once(&mut early).is_ready());
     });

@@ -69,8 +69,7 @@ fn quick_grant_dropped_on_another_thread() {
     model("grant: dropped on another thread", None, || {
         let lock = Arc::new(Lock::new(0));
         let mut guard = lock.clone().try_acquire_owned().unwrap();
-        *guard = 1;
-        let thread = spawn(move || drop(guard));
+        let thread = spawn(move || *guard = 1);
         assert_eq!(*block_on(lock.acquire()), 1);
         thread.join().unwrap();
     });

@@ -12,10 +12,13 @@ use sync_common::{block_on, poll_and_cancel, spawn};
 fn quick_watch_send_meets_changed() {
     model("watch: send meets changed", None, || {
         let (sender, mut receiver) = watch::channel(0);
-        let thread = spawn(move || sender.send(1).unwrap());
+        let thread = spawn(move || {
+            sender.send(1).unwrap();
+            sender
+        });
         block_on(receiver.changed()).unwrap();
         assert_eq!(*receiver.borrow(), 1);
-        thread.join().unwrap();
+        drop(thread.join().unwrap());
     });
 }
 
