@@ -7,12 +7,16 @@ use asyncio::{SubmitError, create_task, get_running_loop, run, secs, sleep, to_t
 use rustix::process::{Resource, Rlimit, getrlimit, getuid, setrlimit};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 
 const INSIDE: &str = "ASYNCIO_TEST_REFUSED_THREADS";
 
 /// No process else runs as this user.
 const LONELY_USER: u32 = 61_234;
+
+/// A process that is started while another test still writes its copy inherits that file open for writing, and then the copy
+/// cannot be run: so one test at a time copies and starts.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// From here on the system refuses every thread.
 fn refuse_threads() {
@@ -27,6 +31,7 @@ fn in_a_process_of_its_own(name: &str, test: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return test();
     }
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(|poison| poison.into_inner());
     // A copy, because a stranger may not be able to reach the build's folder.
     let folder = std::env::temp_dir().join(format!("asyncio-{}-{name}", std::process::id()));
     std::fs::create_dir(&folder).unwrap();
