@@ -159,11 +159,13 @@ fn a_cancelled_wait_lets_go_and_cancels_nothing() {
 #[test]
 fn a_wait_given_up_leaves_the_tasks_as_they_are() {
     run(async {
-        let mut task = create_task(sleep(secs(0.005)));
+        let gate: asyncio::Future<u8> = asyncio::Future::new();
+        let mut task = create_task(gate.clone());
         for _ in 0..3 {
             let waited = timeout(secs(0.0005), async { wait([&mut task]).await.0.len() }).await;
             assert!(waited.is_err());
         }
-        task.await.unwrap();
+        gate.set_result(7).unwrap();
+        assert_eq!(task.await.unwrap().unwrap(), 7);
     });
 }
