@@ -5,7 +5,7 @@
 mod together;
 
 use asyncio::{
-    ReturnWhen, Task, catch_cancelled, create_task, run, secs, sleep, timeout, wait, yield_now,
+    ReturnWhen, Task, catch_cancelled, create_task, run, secs, timeout, wait, yield_now,
 };
 use std::future::pending;
 use std::panic::catch_unwind;
