@@ -9,6 +9,8 @@
 //!     └────────────────────────────────┘ the closure is dropped by whoever took it out
 //! ```
 //!
+//! RUNNING is for callbacks with a thread-safe handle; for a plain one, for which nobody waits, OVER begins with the run.
+//!
 //! # Who waits
 //!
 //! `cancel` and `cancelled` on the handle of `call_soon_threadsafe` wait out RUNNING, unless they are called from that very run: so after
@@ -40,9 +42,9 @@ pub enum Kind {
 
 enum Phase<F> {
     Waiting(F),
-    /// On this thread; a plain callback does not say which, as nobody waits for it.
-    Running(Option<ThreadId>),
-    /// Ran, or was cancelled or discarded before it could.
+    /// On this thread.
+    Running(ThreadId),
+    /// Ran (a plain one: began to run), or was cancelled or discarded before it could.
     Over,
 }
 
@@ -87,7 +89,7 @@ impl<F: FnOnce() + Send> Shared<F> {
     /// The state, once the callback is not running on another thread, if this kind of handle waits for that.
     fn settled(&self) -> MutexGuard<'_, State<F>> {
         let mut state = self.state.lock();
-        while let Phase::Running(Some(runner)) = state.phase {
+        while let Phase::Running(runner) = state.phase {
             if runner == thread::current().id() {
                 break;
             }
@@ -105,12 +107,13 @@ impl<F: FnOnce() + Send> Shared<F> {
 
 impl<F: FnOnce() + Send> Callback for Shared<F> {
     fn run(&self) -> Result<(), Box<dyn Any + Send>> {
-        let runner = (self.kind == Kind::ThreadSafe).then(|| thread::current().id());
-        let taken = self.state.lock().take(Phase::Running(runner));
+        let waited_for = self.kind == Kind::ThreadSafe;
+        let running = if waited_for { Phase::Running(thread::current().id()) } else { Phase::Over };
+        let taken = self.state.lock().take(running);
         let Some(function) = taken else { return Ok(()) };
         let outcome = self.call(function);
-        self.state.lock().phase = Phase::Over;
-        if self.kind == Kind::ThreadSafe {
+        if waited_for {
+            self.state.lock().phase = Phase::Over;
             self.ran.notify_all();
         }
         outcome

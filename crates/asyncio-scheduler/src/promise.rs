@@ -7,9 +7,9 @@
 //!
 //! # Who may touch what
 //!
-//! Everything lies under one lock, but for the phase, which is also an atomic so that `done` and the poll of a finished future take no lock. It
-//! changes once, under the lock, from PENDING to VALUE, ERROR or CANCELLED. Its `Release` pairs with the `Acquire` of whoever asks:
-//! what the one who finished did before, the one who found the promise done has seen.
+//! Everything lies under one lock, but for the phase, which is changed under the lock and is an atomic so that `done` and the poll of a
+//! finished future take none. It leaves PENDING once; that `Release` pairs with the `Acquire` of whoever asks: what the one who finished
+//! did before, the one who found the promise done has seen.
 //!
 //! Wakers and callbacks are cloned, called and dropped outside the lock. `T` and `E` are cloned under it, because neither has to be `Sync`: a
 //! `Clone` must not look at the outcome of the promise that it lies in.
@@ -21,26 +21,30 @@
 //!
 //! # In the order of registration
 //!
-//! Tasks that await and done-callbacks stand in one list. While the finisher tells them, outside the lock, `telling` is set: a callback that comes
+//! Tasks that await and done-callbacks stand in one list. While the finisher tells them, outside the lock, TELLING is set: a callback that comes
 //! meanwhile joins the list instead of overtaking, and the finisher tells it too, until it finds the list empty. The panic of one
 //! (a waker is anybody's code) reaches whoever finished, after all have been told.
 //!
-//! The first listener lies in the promise itself, so that one that has a single awaiter allocates nothing.
+//! A single listener lies in the promise itself, so that one awaiter allocates nothing.
 //!
 //! Models: `loom-tests/tests/promise.rs`.
 
+use crate::panics::contain;
 use asyncio_base::sync::{AtomicU8, Mutex, Ordering};
 use asyncio_task::CancelledError;
 use std::any::Any;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::slice;
 use std::task::{Context, Poll, Waker};
 
 const PENDING: u8 = 0;
-const VALUE: u8 = 1;
-const ERROR: u8 = 2;
-const CANCELLED: u8 = 3;
+const DONE: u8 = 1;
+/// Comes with `DONE`.
+const CANCELLED: u8 = 2;
+/// Comes with `DONE`: the finisher is telling those who waited, and comes back for more. Read under the lock only.
+const TELLING: u8 = 4;
 
 /// How a promise was finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,16 +53,15 @@ pub enum Outcome<T, E> {
     Value(T),
     /// With an error.
     Error(E),
-    /// It was cancelled.
-    Cancelled(CancelledError),
+    /// It was cancelled. Boxed, as it is large and rare.
+    Cancelled(Box<CancelledError>),
 }
 
 impl<T, E> Outcome<T, E> {
     fn phase(&self) -> u8 {
         match self {
-            Outcome::Value(_) => VALUE,
-            Outcome::Error(_) => ERROR,
-            Outcome::Cancelled(_) => CANCELLED,
+            Outcome::Value(_) | Outcome::Error(_) => DONE,
+            Outcome::Cancelled(_) => DONE | CANCELLED,
         }
     }
 }
@@ -88,8 +91,6 @@ struct State<T, E, C> {
     held: Held<T, E>,
     listeners: Listeners<C>,
     last_id: u64,
-    /// The finisher is telling those who waited, and comes back for more.
-    telling: bool,
     /// Makes the text of an error that nobody has seen.
     unseen: Option<fn(&E) -> String>,
 }
@@ -99,59 +100,68 @@ enum Listener<C> {
     Callback(C),
 }
 
-/// Those who wait, by growing id: the first, then the rest. Empty only if both parts are.
-struct Listeners<C> {
-    first: Option<(ListenerId, Listener<C>)>,
-    rest: Vec<(ListenerId, Listener<C>)>,
+type Entry<C> = (ListenerId, Listener<C>);
+
+/// Those who wait, by growing id.
+enum Listeners<C> {
+    None,
+    One(Entry<C>),
+    Many(Vec<Entry<C>>),
 }
 
 impl<C> Listeners<C> {
-    const NONE: Self = Listeners { first: None, rest: Vec::new() };
+    fn as_slice(&self) -> &[Entry<C>] {
+        match self {
+            Listeners::None => &[],
+            Listeners::One(entry) => slice::from_ref(entry),
+            Listeners::Many(entries) => entries,
+        }
+    }
 
     fn is_empty(&self) -> bool {
-        self.first.is_none() && self.rest.is_empty()
+        self.as_slice().is_empty()
     }
 
     fn push(&mut self, id: ListenerId, listener: Listener<C>) {
-        // With the first gone but others left, a newcomer still goes behind them.
-        if self.is_empty() {
-            self.first = Some((id, listener));
-        } else {
-            self.rest.push((id, listener));
+        let entry = (id, listener);
+        match self {
+            Listeners::None => *self = Listeners::One(entry),
+            Listeners::Many(entries) => entries.push(entry),
+            Listeners::One(_) => {
+                let both = self.take_one().into_iter().chain([entry]);
+                *self = Listeners::Many(both.collect());
+            }
         }
-    }
-
-    fn is_first(&self, id: ListenerId) -> bool {
-        self.first.as_ref().is_some_and(|(first, _)| *first == id)
-    }
-
-    fn index(&self, id: ListenerId) -> Option<usize> {
-        self.rest.binary_search_by_key(&id, |(id, _)| *id).ok()
     }
 
     fn get_mut(&mut self, id: ListenerId) -> Option<&mut Listener<C>> {
-        if self.is_first(id) {
-            return self.first.as_mut().map(|(_, listener)| listener);
-        }
-        let index = self.index(id)?;
-        Some(&mut self.rest[index].1)
+        let entries = match self {
+            Listeners::None => &mut [],
+            Listeners::One(entry) => slice::from_mut(entry),
+            Listeners::Many(entries) => &mut entries[..],
+        };
+        let index = entries.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        Some(&mut entries[index].1)
     }
 
     /// Takes one out, to be dropped outside the lock.
     fn remove(&mut self, id: ListenerId) -> Option<Listener<C>> {
-        if self.is_first(id) {
-            return self.first.take().map(|(_, listener)| listener);
+        let index = self.as_slice().binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        match self {
+            Listeners::Many(entries) => Some(entries.remove(index).1),
+            Listeners::One(_) | Listeners::None => self.take_one().map(|entry| entry.1),
         }
-        let index = self.index(id)?;
-        Some(self.rest.remove(index).1)
     }
 
     fn take(&mut self) -> Self {
-        std::mem::replace(self, Self::NONE)
+        std::mem::replace(self, Listeners::None)
     }
 
-    fn into_iter(self) -> impl Iterator<Item = Listener<C>> {
-        self.first.into_iter().chain(self.rest).map(|(_, listener)| listener)
+    fn take_one(&mut self) -> Option<Entry<C>> {
+        match self.take() {
+            Listeners::One(entry) => Some(entry),
+            Listeners::Many(_) | Listeners::None => None,
+        }
     }
 }
 
@@ -169,29 +179,26 @@ impl<T, E, C> State<T, E, C> {
 impl<T, E, C> Promise<T, E, C> {
     /// A pending promise.
     pub fn new() -> Self {
-        let state = State {
-            held: Held::Pending,
-            listeners: Listeners::NONE,
-            last_id: 0,
-            telling: false,
-            unseen: None,
-        };
+        let state =
+            State { held: Held::Pending, listeners: Listeners::None, last_id: 0, unseen: None };
         Promise { phase: AtomicU8::new(PENDING), state: Mutex::new(state) }
     }
 
     // ----- looking
 
     /// Whether the promise is finished, in whatever way.
+    #[inline]
     pub fn is_done(&self) -> bool {
         self.phase.load(Ordering::Acquire) != PENDING
     }
 
     /// Whether the promise was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.phase.load(Ordering::Acquire) == CANCELLED
+        self.phase.load(Ordering::Acquire) & CANCELLED != 0
     }
 
     /// Lends what lies in the promise, under the lock. An error counts as seen.
+    #[inline]
     pub fn look<R>(&self, f: impl FnOnce(&Held<T, E>) -> R) -> R {
         let mut state = self.state.lock();
         state.unseen = None;
@@ -204,8 +211,8 @@ impl<T, E, C> Promise<T, E, C> {
         f: impl FnOnce(&Held<T, E>, &mut dyn Iterator<Item = &C>) -> R,
     ) -> Option<R> {
         let state = self.state.try_lock()?;
-        let Listeners { first, rest } = &state.listeners;
-        let mut callbacks = first.iter().chain(rest).filter_map(|(_, listener)| match listener {
+        let listeners = state.listeners.as_slice().iter();
+        let mut callbacks = listeners.filter_map(|(_, listener)| match listener {
             Listener::Callback(callback) => Some(callback),
             Listener::Task(_) => None,
         });
@@ -229,10 +236,12 @@ impl<T, E, C> Promise<T, E, C> {
     }
 
     /// The text of an error that nobody has seen.
+    #[inline]
     pub fn unseen(&mut self) -> Option<String> {
         let state = self.state.get_mut();
-        match (&state.held, state.unseen) {
-            (Held::Outcome(Outcome::Error(error)), Some(describe)) => Some(describe(error)),
+        let describe = state.unseen?;
+        match &state.held {
+            Held::Outcome(Outcome::Error(error)) => Some(describe(error)),
             _ => None,
         }
     }
@@ -249,6 +258,7 @@ impl<T, E, C> Promise<T, E, C> {
     /// # Panics
     ///
     /// If a waker or `queue` panicked, after all have been told.
+    #[inline]
     pub fn finish(
         &self,
         outcome: Outcome<T, E>,
@@ -259,28 +269,39 @@ impl<T, E, C> Promise<T, E, C> {
         if !state.is_pending() {
             return Err(outcome);
         }
-        self.phase.store(outcome.phase(), Ordering::Release);
+        let telling = if state.listeners.is_empty() { 0 } else { TELLING };
+        self.phase.store(outcome.phase() | telling, Ordering::Release);
         state.held = Held::Outcome(outcome);
         state.unseen = unseen;
-        if state.listeners.is_empty() {
+        if telling == 0 {
             return Ok(());
         }
-        state.telling = true;
         let listeners = state.listeners.take();
         drop(state);
         self.tell(listeners, queue);
         Ok(())
     }
 
+    #[cold]
     fn tell(&self, mut listeners: Listeners<C>, mut queue: impl FnMut(C)) {
         let mut panicked: Option<Box<dyn Any + Send>> = None;
-        while !listeners.is_empty() {
-            for listener in listeners.into_iter() {
-                let told = catch_unwind(AssertUnwindSafe(|| match listener {
-                    Listener::Task(waker) => waker.wake(),
-                    Listener::Callback(callback) => queue(callback),
-                }));
-                panicked = panicked.or(told.err());
+        let mut tell = |(_, listener): Entry<C>| {
+            let told = catch_unwind(AssertUnwindSafe(|| match listener {
+                Listener::Task(waker) => waker.wake(),
+                Listener::Callback(callback) => queue(callback),
+            }));
+            match (told, &panicked) {
+                (Ok(()), _) => {}
+                (Err(panic), None) => panicked = Some(panic),
+                // A payload is anybody's value and may panic when dropped.
+                (Err(panic), Some(_)) => contain(|| drop(panic)),
+            }
+        };
+        loop {
+            match listeners {
+                Listeners::None => break,
+                Listeners::One(entry) => tell(entry),
+                Listeners::Many(entries) => entries.into_iter().for_each(&mut tell),
             }
             listeners = self.take_latecomers();
         }
@@ -292,7 +313,10 @@ impl<T, E, C> Promise<T, E, C> {
     /// Those who came while the others were told; once there are none, nobody joins the list any more.
     fn take_latecomers(&self) -> Listeners<C> {
         let mut state = self.state.lock();
-        state.telling = !state.listeners.is_empty();
+        if state.listeners.is_empty() {
+            self.phase.store(self.phase.load(Ordering::Relaxed) & !TELLING, Ordering::Release);
+            return Listeners::None;
+        }
         state.listeners.take()
     }
 
@@ -300,6 +324,7 @@ impl<T, E, C> Promise<T, E, C> {
 
     /// Ready once the promise is finished. `waiting` is the caller's place among those who wait; whoever gives up before
     /// the end calls [`forget`](Self::forget) with it.
+    #[inline]
     pub fn poll(&self, waiting: &mut Option<ListenerId>, cx: &mut Context<'_>) -> Poll<()> {
         if self.is_done() {
             *waiting = None;
@@ -353,7 +378,7 @@ impl<T, E, C> Promise<T, E, C> {
     pub fn add_callback(&self, callback: C, queue: impl FnOnce(C)) -> ListenerId {
         let mut state = self.state.lock();
         let id = state.new_id();
-        if state.is_pending() || state.telling {
+        if state.is_pending() || self.phase.load(Ordering::Relaxed) & TELLING != 0 {
             state.listeners.push(id, Listener::Callback(callback));
             return id;
         }

@@ -51,10 +51,15 @@ pub(crate) fn push_local(core: &'static Core, entry: Entry) -> Result<(), Entry>
     // Destructors of other thread-locals may wake tasks after this one is gone.
     let _ = CURRENT.try_with(|current| {
         if let Some(worker) = Worker::of(core, &current.borrow()) {
-            entry.take().into_iter().for_each(|entry| worker.queue.push(entry));
+            if let Some(entry) = entry.take() {
+                worker.queue.push(entry);
+            }
         }
     });
-    entry.map_or(Ok(()), Err)
+    match entry {
+        None => Ok(()),
+        Some(entry) => Err(entry),
+    }
 }
 
 /// Whether this thread works for the loop that has `core`.
@@ -104,13 +109,13 @@ impl Worker {
         if may_sleep && self.queue.is_empty() && !stopping() {
             self.core.sleep(stopping, || driver.turn(Wait::UntilReady));
             self.since_look.set(0);
+            self.queue.take_from(self.core.injector());
         } else if self.since_look.get() >= ENTRIES_PER_LOOK {
             driver.turn(Wait::No);
             self.since_look.set(0);
         } else {
             driver.turn(Wait::TimersOnly);
         }
-        self.queue.take_from(self.core.injector());
     }
 
     fn run_entries(&self, count: usize) {

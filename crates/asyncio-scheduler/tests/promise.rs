@@ -2,7 +2,6 @@
 #![allow(missing_docs)]
 
 use asyncio_scheduler::promise::{Held, ListenerId, Outcome, Promise};
-use asyncio_task::CancelledError;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -81,7 +80,7 @@ fn one_outcome_and_no_other() {
     assert!(!promise.is_done() && promise.take() == Held::Pending);
     promise.finish(Outcome::Value(1), None, |_| ()).unwrap();
     assert!(promise.is_done() && !promise.is_cancelled());
-    let cancelled = Outcome::Cancelled(CancelledError::default());
+    let cancelled = Outcome::Cancelled(Box::default());
     assert_eq!(promise.finish(cancelled.clone(), None, |_| ()), Err(cancelled.clone()));
     promise.look(|held| assert_eq!(*held, Held::Outcome(Outcome::Value(1))));
     assert_eq!(promise.take(), Held::Outcome(Outcome::Value(1)));

@@ -16,7 +16,7 @@ use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// An error that many awaiters can be given: the default of [`Future`].
 pub type SharedError = Arc<dyn Error + Send + Sync>;
@@ -79,28 +79,59 @@ pub struct Future<T, E = SharedError> {
 struct Shared<T, E> {
     event_loop: EventLoop,
     location: &'static Location<'static>,
-    promise: Promise<T, E, Callback<T, E>>,
+    promise: Promise<T, E, Box<dyn Callback<T, E>>>,
 }
 
 /// Names one registered done-callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CallbackId(ListenerId);
 
-type Function<T, E> = Box<dyn FnOnce(&Future<T, E>) + Send>;
+/// What is told of the end of a future.
+trait Callback<T, E>: Send {
+    /// Called once, by whoever finished the future, or added the callback later.
+    fn tell(self: Box<Self>, future: &Future<T, E>);
 
-enum Callback<T, E> {
-    /// Somebody's, for the lane.
-    Done { function: Function<T, E>, context: ContextSlot, location: &'static Location<'static> },
-    /// Called by whoever cancels the future, there and then.
-    Cancel(Box<dyn FnOnce() + Send>),
+    /// Where it was registered, if the program did that.
+    fn location(&self) -> Option<&'static Location<'static>>;
 }
 
-impl<T, E> Callback<T, E> {
+/// A done-callback: goes to the loop's lane.
+struct Done<F> {
+    function: F,
+    context: ContextSlot,
+    location: &'static Location<'static>,
+}
+
+impl<T, E, F> Callback<T, E> for Done<F>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    F: FnOnce(&Future<T, E>) + Send + 'static,
+{
+    fn tell(self: Box<Self>, future: &Future<T, E>) {
+        let Done { function, context, location } = *self;
+        let (scheduler, future) = (future.shared.event_loop.scheduler(), future.clone());
+        // A closed loop drops the callback.
+        let _ = scheduler.call(Kind::Plain, context, location, move || function(&future));
+    }
+
     fn location(&self) -> Option<&'static Location<'static>> {
-        match self {
-            Callback::Done { location, .. } => Some(location),
-            Callback::Cancel(_) => None,
+        Some(self.location)
+    }
+}
+
+/// Called by whoever cancels the future, there and then.
+struct OnCancel<F>(F);
+
+impl<T, E, F: FnOnce() + Send> Callback<T, E> for OnCancel<F> {
+    fn tell(self: Box<Self>, future: &Future<T, E>) {
+        if future.cancelled() {
+            (self.0)();
         }
+    }
+
+    fn location(&self) -> Option<&'static Location<'static>> {
+        None
     }
 }
 
@@ -172,11 +203,7 @@ impl<T, E> Future<T, E> {
         self.shared.promise.look(|held| match held {
             Held::Pending => Err(NOT_READY),
             Held::Taken => Err(TAKEN),
-            Held::Outcome(Outcome::Value(value)) => Ok(Ok(value.clone())),
-            Held::Outcome(Outcome::Error(error)) => Ok(Err(FutureError::Exception(error.clone()))),
-            Held::Outcome(Outcome::Cancelled(error)) => {
-                Ok(Err(FutureError::Cancelled(error.clone())))
-            }
+            Held::Outcome(outcome) => Ok(copied(outcome)),
         })
     }
 
@@ -198,7 +225,7 @@ impl<T, E> Future<T, E> {
             Held::Taken => Err(TAKEN),
             Held::Outcome(Outcome::Value(_)) => Ok(Ok(None)),
             Held::Outcome(Outcome::Error(error)) => Ok(Ok(Some(error.clone()))),
-            Held::Outcome(Outcome::Cancelled(error)) => Ok(Err(error.clone())),
+            Held::Outcome(Outcome::Cancelled(error)) => Ok(Err((**error).clone())),
         })
     }
 
@@ -210,7 +237,7 @@ impl<T, E> Future<T, E> {
         T: Send + 'static,
         E: Send + 'static,
     {
-        self.register(Box::new(callback), copied_context(), Location::caller())
+        self.register(callback, copied_context(), Location::caller())
     }
 
     /// As [`add_done_callback`](Self::add_done_callback), in `context`.
@@ -225,12 +252,12 @@ impl<T, E> Future<T, E> {
         E: Send + 'static,
     {
         let context = ContextSlot::with(context.clone());
-        self.register(Box::new(callback), context, Location::caller())
+        self.register(callback, context, Location::caller())
     }
 
     fn register(
         &self,
-        function: Function<T, E>,
+        function: impl FnOnce(&Self) + Send + 'static,
         context: ContextSlot,
         location: &'static Location<'static>,
     ) -> CallbackId
@@ -238,8 +265,8 @@ impl<T, E> Future<T, E> {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let callback = Callback::Done { function, context, location };
-        CallbackId(self.shared.promise.add_callback(callback, |callback| self.queue(callback)))
+        let callback = Box::new(Done { function, context, location });
+        CallbackId(self.shared.promise.add_callback(callback, |callback| callback.tell(self)))
     }
 
     pub(crate) fn downgrade(&self) -> WeakFuture<T, E> {
@@ -248,8 +275,7 @@ impl<T, E> Future<T, E> {
 
     /// Has `function` called by whoever cancels this future, which is new, at once and on whatever thread that is.
     pub(crate) fn on_cancel(&self, function: impl FnOnce() + Send + 'static) {
-        let callback = Callback::Cancel(Box::new(function));
-        self.shared.promise.add_callback(callback, drop);
+        self.shared.promise.add_callback(Box::new(OnCancel(function)), drop);
     }
 
     /// Forgets a callback; false if it was not registered here, or is queued already.
@@ -307,13 +333,14 @@ impl<T, E> Future<T, E> {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let cancelled = self.finish(Outcome::Cancelled(error), None).is_ok();
+        let cancelled = self.finish(Outcome::Cancelled(Box::new(error)), None).is_ok();
         if !cancelled {
             self.shared.promise.forgive();
         }
         cancelled
     }
 
+    #[inline]
     fn finish(
         &self,
         outcome: Outcome<T, E>,
@@ -323,24 +350,8 @@ impl<T, E> Future<T, E> {
         T: Send + 'static,
         E: Send + 'static,
     {
-        let finished = self.shared.promise.finish(outcome, unseen, |callback| self.queue(callback));
-        finished.map_err(|_outcome| ALREADY)
-    }
-
-    /// Sends a done-callback to the loop's lane; a closed loop drops it. The future is finished.
-    fn queue(&self, callback: Callback<T, E>)
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-    {
-        let (function, context, location) = match callback {
-            Callback::Done { function, context, location } => (function, context, location),
-            Callback::Cancel(function) if self.cancelled() => return function(),
-            Callback::Cancel(_) => return,
-        };
-        let future = self.clone();
-        let call = move || function(&future);
-        let _ = self.shared.event_loop.scheduler().call(Kind::Plain, context, location, call);
+        let tell = |callback: Box<dyn Callback<T, E>>| callback.tell(self);
+        self.shared.promise.finish(outcome, unseen, tell).map_err(|_outcome| ALREADY)
     }
 
     /// Waits for the outcome and moves it out; for types that cannot be cloned. Whoever comes later finds it taken.
@@ -353,7 +364,7 @@ impl<T, E> Future<T, E> {
         match self.shared.promise.take() {
             Held::Outcome(Outcome::Value(value)) => Ok(value),
             Held::Outcome(Outcome::Error(error)) => Err(FutureError::Exception(error)),
-            Held::Outcome(Outcome::Cancelled(error)) => Err(FutureError::Cancelled(error)),
+            Held::Outcome(Outcome::Cancelled(error)) => Err(FutureError::Cancelled(*error)),
             Held::Pending | Held::Taken => panic!("the outcome of the future was taken"),
         }
     }
@@ -371,6 +382,15 @@ impl<T, E> Future<T, E> {
     }
 }
 
+#[inline]
+fn copied<T: Clone, E: Clone>(outcome: &Outcome<T, E>) -> Result<T, FutureError<E>> {
+    match outcome {
+        Outcome::Value(value) => Ok(value.clone()),
+        Outcome::Error(error) => Err(FutureError::Exception(error.clone())),
+        Outcome::Cancelled(error) => Err(FutureError::Cancelled((**error).clone())),
+    }
+}
+
 impl<T: Clone, E: Clone> std::future::Future for Future<T, E> {
     type Output = Result<T, FutureError<E>>;
 
@@ -378,10 +398,11 @@ impl<T: Clone, E: Clone> std::future::Future for Future<T, E> {
     ///
     /// If the outcome was [taken](Future::take).
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_done(cx).map(|()| match self.result() {
-            Ok(outcome) => outcome,
-            Err(error) => panic!("{error}"),
-        })
+        ready!(self.poll_done(cx));
+        Poll::Ready(self.shared.promise.look(|held| match held {
+            Held::Outcome(outcome) => copied(outcome),
+            Held::Pending | Held::Taken => panic!("{TAKEN}"),
+        }))
     }
 }
 
@@ -438,7 +459,10 @@ impl<T: fmt::Debug, E: fmt::Debug> fmt::Debug for Future<T, E> {
                 Held::Outcome(Outcome::Cancelled(_)) => f.write_str("<Future cancelled"),
                 Held::Taken => f.write_str("<Future finished taken"),
             }?;
-            debug_callbacks(f, &callbacks.filter_map(Callback::location).collect::<Vec<_>>())?;
+            debug_callbacks(
+                f,
+                &callbacks.filter_map(|callback| callback.location()).collect::<Vec<_>>(),
+            )?;
             f.write_str(">")
         });
         shown.unwrap_or_else(|| f.write_str("<Future locked>"))

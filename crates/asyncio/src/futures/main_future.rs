@@ -36,11 +36,24 @@ impl<F> MainFuture<F> {
 impl<F: Future> Future for MainFuture<F> {
     type Output = Result<F::Output, RunError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let Some(question) = this.question.take() else { return this.main.poll(cx).map(Ok) };
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.as_mut().project().question.take() {
+            None => self.project().main.poll(cx).map(Ok),
+            Some(question) => self.poll_first(question, cx),
+        }
+    }
+}
+
+impl<F: Future> MainFuture<F> {
+    #[cold]
+    fn poll_first(
+        self: Pin<&mut Self>,
+        question: Question,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<F::Output, RunError>> {
         let asked = Asked::new(question);
-        let polled = this.main.poll(cx);
+        let polled = self.project().main.poll(cx);
         if asked.is_refused() { Poll::Ready(Err(RunError::OtherLoop)) } else { polled.map(Ok) }
     }
 }
@@ -53,9 +66,9 @@ struct Question {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answer {
-    /// Nobody asks.
+    /// Nobody asks, or not any more: main is no future of ours, or one of this loop.
     NotAsked,
-    /// None came by, or one of this loop.
+    /// None came by.
     Open,
     /// Main belongs to another loop.
     Refused,
@@ -92,7 +105,7 @@ impl Drop for Asked {
 /// Whether a `P` of `event_loop`, polled for the first time, is a main that its loop must refuse.
 #[inline]
 pub(crate) fn refuses<P>(event_loop: &EventLoop) -> bool {
-    ANSWER.get() != Answer::NotAsked && answer::<P>(event_loop)
+    ANSWER.get() == Answer::Open && answer::<P>(event_loop)
 }
 
 #[cold]
@@ -100,9 +113,8 @@ fn answer<P>(event_loop: &EventLoop) -> bool {
     let refused = QUESTION.get().is_some_and(|question| {
         is_polled_through::<P>(question.main) && question.event_loop != address(event_loop)
     });
-    if refused {
-        ANSWER.set(Answer::Refused);
-    }
+    // The first to come by answers: main, if it is one of ours, comes before all others.
+    ANSWER.set(if refused { Answer::Refused } else { Answer::NotAsked });
     refused
 }
 
