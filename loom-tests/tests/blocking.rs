@@ -53,7 +53,7 @@ impl Ran {
 
     fn job(&self) -> Job {
         let ran = self.clone();
-        Box::new(move || {
+        Job::new(move || {
             ran.0.fetch_add(1, Ordering::Relaxed);
         })
     }
@@ -277,7 +277,7 @@ impl Counted {
 fn cancel_and_start() {
     model("blocking: cancel, start", None, || {
         let (job, mut handle, counted) = Counted::job();
-        let runner = thread::spawn(job);
+        let runner = thread::spawn(|| job.run());
         let cancelled = handle.cancel();
         if cancelled {
             assert_eq!(counted.counts(), (0, 1), "dropped at once");
@@ -298,7 +298,7 @@ fn two_cancels_and_start() {
     model("blocking: two cancels, start", Some(3), || {
         let (job, handle, counted) = Counted::job();
         let other = handle.canceller();
-        let runner = thread::spawn(job);
+        let runner = thread::spawn(|| job.run());
         let canceller = thread::spawn(other);
         let mine = handle.cancel();
         let theirs = canceller.join().unwrap();
@@ -313,7 +313,7 @@ fn two_cancels_and_start() {
 fn result_hand_off() {
     model("blocking: result hand-off", None, || {
         let (job, handle, counted) = Counted::job();
-        let runner = thread::spawn(job);
+        let runner = thread::spawn(|| job.run());
         assert_eq!(block_on(handle, None).unwrap().unwrap(), 7);
         runner.join().unwrap();
         assert_eq!(counted.counts(), (1, 1));
@@ -338,7 +338,7 @@ fn on_done_and_the_end() {
     model("blocking: on_done, the end", None, || {
         let (job, handle, _counted) = Counted::job();
         let delivered = Arc::new(AtomicUsize::new(0));
-        let runner = thread::spawn(job);
+        let runner = thread::spawn(|| job.run());
         let count = delivered.clone();
         handle.on_done(move |outcome| {
             assert_eq!(outcome.unwrap(), 7);

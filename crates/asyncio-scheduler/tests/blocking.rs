@@ -2,8 +2,8 @@
 
 use asyncio_base::context::ContextSlot;
 use asyncio_scheduler::blocking::{
-    ConcurrentFuture, Pool, PoolOptions, StartThread, SubmitError, SystemThreads, default_threads,
-    job,
+    ConcurrentFuture, Job, Pool, PoolOptions, StartThread, SubmitError, SystemThreads,
+    default_threads, job,
 };
 use asyncio_task::block_on;
 use std::collections::HashSet;
@@ -77,7 +77,7 @@ fn jobs_queued_before_the_end_are_run_and_later_ones_refused() {
         drop(submit(&pool, move || ran.fetch_add(1, Ordering::Relaxed)));
     }
     pool.shutdown();
-    assert!(matches!(pool.submit(Box::new(|| ())), Err(SubmitError::ShutDown)));
+    assert!(matches!(pool.submit(Job::new(|| ())), Err(SubmitError::ShutDown)));
     pool.shutdown();
     assert!(pool.join(None) && pool.join(None));
     assert_eq!(ran.load(Ordering::Relaxed), 1000);
@@ -126,13 +126,7 @@ fn a_panic_is_the_outcome_of_its_job_and_stops_nothing() {
     let mut fails = submit(&pool, || -> u32 { panic!("no luck") });
     let mut works = submit(&pool, || 7);
     // One that nobody listens to, and one that panics on its way out.
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("dropped");
-        }
-    }
-    pool.submit(Box::new(|| std::panic::panic_any(Bomb))).unwrap();
+    pool.submit(Job::new(|| std::panic::panic_any(Bomb))).unwrap();
     drop(submit(&pool, || Bomb));
     let mut after = submit(&pool, || 8);
     let error = fails.result(None).unwrap_err();
@@ -141,6 +135,44 @@ fn a_panic_is_the_outcome_of_its_job_and_stops_nothing() {
     assert_eq!((works.result(None).unwrap(), after.result(None).unwrap()), (7, 8));
     assert_eq!(pool.threads(), 1);
     end(&pool);
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped");
+    }
+}
+
+#[test]
+fn whoever_waits_is_told_although_a_destructor_panics() {
+    // The function's, when it is cancelled.
+    let bomb = Bomb;
+    let (lost, handle) = job(ContextSlot::new(), move || drop(bomb));
+    let canceller = handle.canceller();
+    let (sender, told) = mpsc::channel();
+    let second = sender.clone();
+    handle.add_done_callback(move || {
+        sender.send(1).unwrap();
+        panic!("a callback panics");
+    });
+    handle.add_done_callback(move || second.send(2).unwrap());
+    let cancel = std::panic::AssertUnwindSafe(canceller);
+    assert!(std::panic::catch_unwind(cancel).is_err());
+    assert_eq!(told.try_iter().collect::<Vec<_>>(), [1, 2]);
+    assert!(handle.cancelled());
+    drop(lost);
+
+    // The result's, when nobody has the handle any more.
+    let (job, handle) = job(ContextSlot::new(), || Bomb);
+    let (sender, told) = mpsc::channel();
+    handle.add_done_callback(move || sender.send(3).unwrap());
+    drop(handle);
+    let run = std::panic::AssertUnwindSafe(|| job.run());
+    assert!(std::panic::catch_unwind(run).is_err());
+    assert_eq!(told.recv(), Ok(3));
 }
 
 /// Says when it is dropped.

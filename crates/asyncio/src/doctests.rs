@@ -16,6 +16,10 @@ struct CookbookTask;
 #[doc = include_str!("../../../docs/cookbook/future.md")]
 struct CookbookFuture;
 
+/// Blocking code.
+#[doc = include_str!("../../../docs/cookbook/thread.md")]
+struct CookbookThread;
+
 /// What CPython finds out while the program runs, types say before.
 ///
 /// CPython test_base_events: test_call_coroutine
@@ -46,6 +50,13 @@ struct CookbookFuture;
 /// ```compile_fail,E0277
 /// # let event_loop = asyncio::new_event_loop().unwrap();
 /// event_loop.run_until_complete("blah");
+/// ```
+///
+/// CPython test_base_events: test_set_default_executor_error
+///
+/// ```compile_fail,E0277
+/// # let event_loop = asyncio::new_event_loop().unwrap();
+/// event_loop.set_default_executor("no executor");
 /// ```
 ///
 /// CPython test_futures: test_constructor_positional

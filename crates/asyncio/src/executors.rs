@@ -26,7 +26,7 @@ use std::time::Duration;
 ///
 /// impl Executor for NewThread {
 ///     fn submit(&self, job: Job) -> Result<(), SubmitError> {
-///         std::thread::Builder::new().spawn(job).map(drop).map_err(SubmitError::NoThread)
+///         std::thread::Builder::new().spawn(|| job.run()).map(drop).map_err(SubmitError::NoThread)
 ///     }
 /// }
 ///

@@ -76,32 +76,36 @@ where
 
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
-        let mut job = match std::mem::replace(&mut self.state, State::Ended) {
-            State::Started(job) => job,
-            State::Start(function) => match start(function) {
-                Ok(job) => job,
-                Err(error) => panic!("to_thread: {error}"),
-            },
-            State::Ended => panic!("`to_thread` was polled again after it gave its result"),
-        };
+        if !matches!(self.state, State::Started(_)) {
+            self.state = match std::mem::replace(&mut self.state, State::Ended) {
+                State::Start(function) => start(function),
+                _ => panic!("`to_thread` was polled again after it gave its result"),
+            };
+        }
+        let State::Started(job) = &mut self.state else { unreachable!("started above") };
         match Pin::new(&mut job.0).poll(cx) {
-            Poll::Ready(outcome) => Poll::Ready(value_of(outcome)),
-            Poll::Pending => {
-                self.state = State::Started(job);
-                Poll::Pending
+            Poll::Ready(outcome) => {
+                self.state = State::Ended;
+                Poll::Ready(value_of(outcome))
             }
+            Poll::Pending => Poll::Pending,
         }
     }
 }
 
-fn start<F, R>(function: F) -> Result<Unstarted<R>, SubmitError>
+#[track_caller]
+fn start<F, R>(function: F) -> State<F, R>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
     let executor = with_running_loop(|running| running.default_executor().get());
-    let executor = executor.unwrap_or_else(|_| get_running_loop().default_executor().get())?;
-    submit_to(&*executor, copied_context(), function).map(Unstarted)
+    let executor = executor.unwrap_or_else(|_| get_running_loop().default_executor().get());
+    let submitted = executor.and_then(|executor| submit_to(&*executor, copied_context(), function));
+    match submitted {
+        Ok(job) => State::Started(Unstarted(job)),
+        Err(error) => panic!("to_thread: {error}"),
+    }
 }
 
 /// What a job returned; its panic resumes here.
@@ -119,7 +123,7 @@ pub(crate) struct Unstarted<R>(pub(crate) ConcurrentFuture<R>);
 
 impl<R> Drop for Unstarted<R> {
     fn drop(&mut self) {
-        self.0.cancel();
+        self.0.cancel_if_waiting();
     }
 }
 

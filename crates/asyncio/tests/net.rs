@@ -137,6 +137,7 @@ fn host_names_are_looked_up() -> io::Result<()> {
     })
 }
 
+/// CPython test_base_events: test_ipaddr_info
 #[test]
 fn addresses_are_not_looked_up() {
     run(async {

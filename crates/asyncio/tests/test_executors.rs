@@ -219,7 +219,7 @@ struct Inline(AtomicUsize);
 impl Executor for Inline {
     fn submit(&self, job: Job) -> Result<(), SubmitError> {
         self.0.fetch_add(1, Ordering::Relaxed);
-        job();
+        job.run();
         Ok(())
     }
 }
@@ -343,7 +343,7 @@ fn closing_a_loop_waits_for_nothing() {
 
 // ----- wrap_future
 
-/// CPython test_futures: test_wrap_future
+/// CPython test_futures: test_wrap_future, test_copy_state
 #[test]
 fn a_concurrent_future_is_mirrored() {
     run(async {
@@ -356,6 +356,10 @@ fn a_concurrent_future_is_mirrored() {
         let mirror = wrap_future(done);
         assert!(!mirror.done(), "finished in a pass, never at once");
         assert_eq!(mirror.await.unwrap(), 1);
+        // One that panicked; of a cancelled one the next test tells.
+        let failed = ThreadPoolExecutor::new(1).submit(|| panic!("oops")).unwrap();
+        let error = error_of(wrap_future::<()>(failed).await);
+        assert!(error.downcast_ref::<JoinError>().unwrap().is_panic());
     });
 }
 

@@ -13,7 +13,6 @@
 //!
 //! Models: `loom-tests/tests/blocking.rs`.
 
-use super::Job;
 use asyncio_base::context::{self, ContextSlot};
 use asyncio_base::record;
 use asyncio_base::sync::Mutex;
@@ -21,7 +20,7 @@ use asyncio_base::wait::WaitKind;
 use asyncio_task::{BlockingError, CancelledError, JoinError, block_on};
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 // loom's has no unsized coercion; the count guards nothing but memory.
 use std::sync::Arc;
@@ -49,13 +48,83 @@ struct State<R> {
 
 struct Shared<F, R> {
     state: Mutex<State<R>>,
-    function: Mutex<Option<F>>,
+    /// Also holds the context to run in.
+    function: Mutex<Option<(ContextSlot, F)>>,
 }
 
 /// What the handle knows of the function: that it can be dropped.
 trait Erased<R>: Send + Sync {
     fn state(&self) -> &Mutex<State<R>>;
     fn drop_function(&self);
+}
+
+/// What whoever runs the job knows of it.
+trait Run: Send + Sync {
+    fn run(&self) -> Waiters;
+    fn cancel(&self);
+}
+
+/// Something to run, once, on a thread that may be blocked.
+///
+/// Dropped unrun, it counts as cancelled: whoever waits for its result is told. A type of its own rather than a boxed closure, because the function
+/// lies beside its result already: a box round it would be a second allocation, which one thread makes and another one frees.
+///
+/// # Python
+///
+/// The work item of a `concurrent.futures` executor.
+pub struct Job {
+    shared: Arc<dyn Run>,
+    ran: bool,
+}
+
+impl Job {
+    /// A job whose result nobody asks for.
+    #[track_caller]
+    pub fn new(function: impl FnOnce() + Send + 'static) -> Self {
+        job(ContextSlot::new(), function).0
+    }
+
+    /// Runs the function here and now, in its context, and hands the result to whoever waits for it. A panic of the function is its result; one of
+    /// a waker or a callback of those who wait reaches the caller.
+    pub fn run(mut self) {
+        let waiters = self.shared.run();
+        self.ran = true;
+        // Before anybody is told: so the memory goes back to the thread that asked for it, which costs a third of sending it elsewhere.
+        waiters.tell_after(|| drop(self));
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if !self.ran {
+            self.shared.cancel();
+        }
+    }
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<Job>")
+    }
+}
+
+/// Makes a job of `function`, to be run in `context` by whatever thread takes it, and the handle to its result.
+#[track_caller]
+pub fn job<F, R>(context: ContextSlot, function: F) -> (Job, ConcurrentFuture<R>)
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let state =
+        State { phase: Phase::Waiting, cancelled: false, waker: None, callbacks: Vec::new() };
+    let (state, function) = (Mutex::new(state), Mutex::new(Some((context, function))));
+    let shared = Arc::new(Shared { state, function });
+    let handle = ConcurrentFuture {
+        shared: shared.clone(),
+        location: Location::caller(),
+        stage: Stage::New,
+    };
+    (Job { shared, ran: false }, handle)
 }
 
 impl<F: Send, R: Send> Erased<R> for Shared<F, R> {
@@ -69,61 +138,33 @@ impl<F: Send, R: Send> Erased<R> for Shared<F, R> {
     }
 }
 
-/// Makes a job of `function`, to be run in `context` by whatever thread takes it, and the handle to its result.
-#[track_caller]
-pub fn job<F, R>(context: ContextSlot, function: F) -> (Job, ConcurrentFuture<R>)
-where
-    F: FnOnce() -> R + Send + 'static,
-    R: Send + 'static,
-{
-    let state =
-        State { phase: Phase::Waiting, cancelled: false, waker: None, callbacks: Vec::new() };
-    let shared =
-        Arc::new(Shared { state: Mutex::new(state), function: Mutex::new(Some(function)) });
-    let runner = Runner { shared: Some(shared.clone()), context };
-    let handle = ConcurrentFuture { shared, location: Location::caller() };
-    (Box::new(move || runner.run()), handle)
-}
-
-/// The job's side: runs the function, or, dropped, cancels it.
-struct Runner<F: Send + 'static, R: Send + 'static> {
-    shared: Option<Arc<Shared<F, R>>>,
-    context: ContextSlot,
-}
-
-impl<F, R> Runner<F, R>
+impl<F, R> Run for Shared<F, R>
 where
     F: FnOnce() -> R + Send,
     R: Send,
 {
-    fn run(mut self) {
-        let Some(shared) = self.shared.take() else { return };
-        if !shared.state.lock().leave_waiting(Phase::Running) {
-            return;
+    fn run(&self) -> Waiters {
+        if !self.state.lock().leave_waiting(|| Phase::Running) {
+            return Waiters::default();
         }
-        let function = shared.function.lock().take();
-        let Some(function) = function else { return };
-        let context = std::mem::take(&mut self.context);
+        let function = self.function.lock().take();
+        let Some((context, function)) = function else { return Waiters::default() };
         let run = || context::run_in(context, function);
         let outcome = catch_unwind(AssertUnwindSafe(run)).map_err(JoinError::panicked);
-        finish(&shared.state, outcome);
+        finish(&self.state, outcome)
     }
-}
 
-impl<F: Send, R: Send> Drop for Runner<F, R> {
-    fn drop(&mut self) {
-        if let Some(shared) = self.shared.take() {
-            cancel(&*shared);
-        }
+    fn cancel(&self) {
+        cancel(self);
     }
 }
 
 impl<R> State<R> {
     /// WAITING => `next`; false in any other phase.
-    fn leave_waiting(&mut self, next: Phase<R>) -> bool {
+    fn leave_waiting(&mut self, next: impl FnOnce() -> Phase<R>) -> bool {
         let waiting = matches!(self.phase, Phase::Waiting);
         if waiting {
-            self.phase = next;
+            self.phase = next();
         }
         waiting
     }
@@ -138,17 +179,18 @@ impl<R> State<R> {
     }
 
     fn take(&mut self) -> Option<Outcome<R>> {
+        if !matches!(self.phase, Phase::Done(_)) {
+            return None;
+        }
         match std::mem::replace(&mut self.phase, Phase::Taken) {
             Phase::Done(outcome) => Some(outcome),
-            phase => {
-                self.phase = phase;
-                None
-            }
+            Phase::Waiting | Phase::Running | Phase::Taken => None,
         }
     }
 }
 
 /// Those who waited for a job that is done.
+#[derive(Default)]
 #[must_use = "they are to be told"]
 struct Waiters {
     waker: Option<Waker>,
@@ -156,35 +198,40 @@ struct Waiters {
 }
 
 impl Waiters {
-    fn tell(self) {
-        self.waker.into_iter().for_each(Waker::wake);
-        self.callbacks.into_iter().for_each(|callback| callback());
+    /// Tells all of them, whoever panics: `first`, which runs a destructor, or one of them. The first panic goes on afterwards.
+    fn tell_after(self, first: impl FnOnce()) {
+        let mut panicked = catch_unwind(AssertUnwindSafe(first)).err();
+        if let Some(waker) = self.waker {
+            panicked = panicked.or(catch_unwind(AssertUnwindSafe(|| waker.wake())).err());
+        }
+        for callback in self.callbacks {
+            panicked = panicked.or(catch_unwind(AssertUnwindSafe(callback)).err());
+        }
+        if let Some(panic) = panicked {
+            resume_unwind(panic);
+        }
     }
 }
 
 /// RUNNING => DONE; for whoever ran the function.
-fn finish<R>(state: &Mutex<State<R>>, outcome: Outcome<R>) {
-    let waiters = {
-        let mut state = state.lock();
-        state.phase = Phase::Done(outcome);
-        state.take_waiters()
-    };
-    waiters.tell();
+fn finish<R>(state: &Mutex<State<R>>, outcome: Outcome<R>) -> Waiters {
+    let mut state = state.lock();
+    state.phase = Phase::Done(outcome);
+    state.take_waiters()
 }
 
 /// WAITING => DONE; whether the job is, or was before, cancelled.
 fn cancel<R>(shared: &dyn Erased<R>) -> bool {
     let waiters = {
-        let cancelled = JoinError::cancelled(CancelledError::default());
+        let cancelled = || Phase::Done(Err(JoinError::cancelled(CancelledError::default())));
         let mut state = shared.state().lock();
-        if !state.leave_waiting(Phase::Done(Err(cancelled))) {
+        if !state.leave_waiting(cancelled) {
             return state.cancelled;
         }
         state.cancelled = true;
         state.take_waiters()
     };
-    shared.drop_function();
-    waiters.tell();
+    waiters.tell_after(|| shared.drop_function());
     true
 }
 
@@ -203,12 +250,30 @@ fn cancel<R>(shared: &dyn Erased<R>) -> bool {
 pub struct ConcurrentFuture<R> {
     shared: Arc<dyn Erased<R>>,
     location: &'static Location<'static>,
+    stage: Stage,
+}
+
+/// What a handle knows without looking at the job.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    New,
+    /// It has left a waker.
+    Waits,
+    /// It has the result.
+    Over,
 }
 
 impl<R> ConcurrentFuture<R> {
     /// Drops the job if it has not started; false if it has. What runs, runs to its end: a thread cannot be stopped.
     pub fn cancel(&self) -> bool {
         cancel(&*self.shared)
+    }
+
+    /// As [`cancel`](Self::cancel), without a look at the job if the result was awaited.
+    pub fn cancel_if_waiting(&self) {
+        if self.stage != Stage::Over {
+            self.cancel();
+        }
     }
 
     /// Whether the job was cancelled before it started.
@@ -292,28 +357,53 @@ impl<R> Future for ConcurrentFuture<R> {
     /// # Panics
     ///
     /// If the result was taken before.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Cloned before the lock is taken: a waker is foreign code.
-        let waker = cx.waker().clone();
-        let mut state = self.shared.state().lock();
-        assert!(!matches!(state.phase, Phase::Taken), "the result of the job was taken");
-        if let Some(outcome) = state.take() {
-            drop(state);
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        // Whoever was woken finds the job done, as a rule, and needs no waker any more.
+        if let Some(outcome) = self.look_if_woken() {
             return Poll::Ready(outcome);
         }
+        let polled = self.wait(cx.waker().clone());
+        if polled.is_pending() {
+            record::waits_for(WaitKind::Thread, self.location);
+        }
+        polled
+    }
+}
+
+impl<R> ConcurrentFuture<R> {
+    fn look_if_woken(&mut self) -> Option<Outcome<R>> {
+        if self.stage != Stage::Waits {
+            return None;
+        }
+        let outcome = self.shared.state().lock().take()?;
+        self.stage = Stage::Over;
+        Some(outcome)
+    }
+
+    /// Leaves a waker, unless the job is done. The waker was cloned before: it is foreign code, and there is a lock here.
+    fn wait(&mut self, waker: Waker) -> Poll<Outcome<R>> {
+        let mut state = self.shared.state().lock();
+        if let Some(outcome) = state.take() {
+            drop(state);
+            self.stage = Stage::Over;
+            return Poll::Ready(outcome);
+        }
+        assert!(!matches!(state.phase, Phase::Taken), "the result of the job was taken");
         let stale = state.waker.replace(waker);
         drop(state);
         drop(stale);
-        record::waits_for(WaitKind::Thread, self.location);
+        self.stage = Stage::Waits;
         Poll::Pending
     }
 }
 
 impl<R> Drop for ConcurrentFuture<R> {
     fn drop(&mut self) {
-        // What waits no more is not woken; the waker's destructor is foreign code.
-        let waker = self.shared.state().lock().waker.take();
-        drop(waker);
+        if self.stage == Stage::Waits {
+            // What waits no more is not woken; the waker's destructor is foreign code.
+            let waker = self.shared.state().lock().waker.take();
+            drop(waker);
+        }
     }
 }
 

@@ -14,13 +14,8 @@ pub mod job;
 pub mod pool;
 pub mod word;
 
-pub use job::{ConcurrentFuture, job};
+pub use job::{ConcurrentFuture, Job, job};
 pub use pool::{Pool, PoolOptions, StartThread, SubmitError, default_threads};
 
 #[cfg(not(asyncio_loom))]
 pub use pool::SystemThreads;
-
-/// Something to run, once, on a thread that may be blocked.
-///
-/// Made by [`fn@job`], it keeps its promise to whoever waits for the result even if it is dropped unrun: then the result is a cancellation.
-pub type Job = Box<dyn FnOnce() + Send>;

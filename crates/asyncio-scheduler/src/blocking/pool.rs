@@ -279,7 +279,7 @@ impl Shared {
             match self.channel.receive_within(self.options.keep_alive) {
                 Some(Message::Run(job)) => {
                     // A job's panic is its outcome, which `job` keeps; this is for what is no such job, and for destructors.
-                    contain(job);
+                    contain(|| job.run());
                     if self.word.finished() == Then::End {
                         break;
                     }
