@@ -7,10 +7,12 @@
 use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::{AtomicUsize, Mutex, Ordering, thread};
 use asyncio_loom_tests::{model, race};
+use asyncio_scheduler::promise::{Held, ListenerId, Outcome, Promise};
 use asyncio_task::{
-    GroupDomain, Host, JoinError, Options, Ran, Runnable, Schedule, Task, TaskList, Unretrieved,
-    catch_cancelled, spawn, uncancellable,
+    CancelledError, Forward, GroupDomain, Host, JoinError, Options, Ran, Runnable, Schedule, Task,
+    TaskList, Unretrieved, catch_cancelled, spawn, uncancellable,
 };
+use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::future::{Future, pending, poll_fn};
 use std::panic::Location;
@@ -254,6 +256,52 @@ fn forwarding_and_the_child_s_completion() {
             (true, Ok(Err(_))) => "child had ended",
             (true, Err(_)) => "ended the waiter",
             (false, Ok(Ok(Ok(())))) => "refused",
+            (accepted, outcome) => panic!("accepted: {accepted}, outcome: {outcome:?}"),
+        }
+    });
+}
+
+/// A settable future as the facade has it.
+type Settable = Arc<Promise<u32, (), ()>>;
+
+fn cancel_promise(promise: &Settable, message: Option<Cow<'static, str>>) -> bool {
+    let outcome = Outcome::Cancelled(Box::new(CancelledError::new(message)));
+    promise.finish(outcome, None, drop).is_ok()
+}
+
+/// Awaits it, as the facade does; true if it has the value.
+fn await_promise(promise: Settable) -> impl Future<Output = bool> + Send {
+    let (mut waiting, mut forward): (Option<ListenerId>, _) = (None, Forward::new());
+    poll_fn(move |cx| {
+        let ended = promise.poll(&mut waiting, cx).map(|()| promise.is_cancelled());
+        let polled = forward.poll(ended, cx.waker(), |message| cancel_promise(&promise, message));
+        polled.map(|()| promise.look(|held| matches!(held, Held::Outcome(Outcome::Value(_)))))
+    })
+}
+
+/// future set × await × cancel of the awaiter: the future is cancelled, or keeps its value; the request strikes unless it was refused.
+#[test]
+fn a_future_set_and_its_awaiter_cancelled() {
+    let outcomes = ["future cancelled", "future was set", "ended the waiter", "refused"];
+    explore("a_future_set_and_its_awaiter_cancelled", 3, &outcomes, |lp| {
+        let promise: Settable = Arc::new(Promise::new());
+        let awaiting = await_promise(promise.clone());
+        let mut task = lp.spawn(catch_cancelled(awaiting));
+        lp.run();
+        let handle = task.handle();
+        let canceller = thread::spawn(move || handle.cancel());
+        let set = promise.clone();
+        let setter = thread::spawn(move || set.finish(Outcome::Value(7), None, drop).is_ok());
+        lp.run();
+        let was_set = setter.join().unwrap();
+        let accepted = canceller.join().unwrap();
+        lp.run();
+        assert_eq!(was_set, !promise.is_cancelled());
+        match (accepted, task.try_result().expect("it has ended")) {
+            (true, Ok(Err(_))) if was_set => "future was set",
+            (true, Ok(Err(_))) => "future cancelled",
+            (true, Err(_)) if was_set => "ended the waiter",
+            (false, Ok(Ok(true))) => "refused",
             (accepted, outcome) => panic!("accepted: {accepted}, outcome: {outcome:?}"),
         }
     });

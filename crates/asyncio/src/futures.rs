@@ -10,6 +10,7 @@ use asyncio_base::record;
 use asyncio_base::wait::WaitKind;
 use asyncio_scheduler::callback::Kind;
 use asyncio_scheduler::promise::{Held, ListenerId, Outcome, Promise};
+use asyncio_task::{Forward, Shieldable};
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
@@ -49,6 +50,8 @@ impl<E: fmt::Debug + fmt::Display> Error for FutureError<E> {}
 ///
 /// Awaiting gives a clone of the outcome to each awaiter; [`take`](Self::take) moves one that cannot be cloned to the one who takes it.
 ///
+/// A cancel of a task that awaits cancels the future too, for everybody; see [`shield`](crate::shield) for an await that does not.
+///
 /// # Cancel safety
 ///
 /// A dropped await changes nothing for the future.
@@ -74,6 +77,8 @@ pub struct Future<T, E = SharedError> {
     shared: Arc<Shared<T, E>>,
     /// This clone's place among the listeners, while it waits.
     waiting: Option<ListenerId>,
+    /// Passes a cancel of whoever awaits this clone on to the future.
+    forward: Forward,
 }
 
 struct Shared<T, E> {
@@ -140,7 +145,7 @@ pub(crate) struct WeakFuture<T, E>(Weak<Shared<T, E>>);
 
 impl<T, E> WeakFuture<T, E> {
     pub(crate) fn upgrade(&self) -> Option<Future<T, E>> {
-        self.0.upgrade().map(|shared| Future { shared, waiting: None })
+        self.0.upgrade().map(|shared| Future { shared, waiting: None, forward: Forward::new() })
     }
 }
 
@@ -168,7 +173,7 @@ impl<T, E> Future<T, E> {
     pub(crate) fn on(event_loop: &EventLoop) -> Self {
         let (event_loop, location) = (event_loop.clone(), Location::caller());
         let shared = Shared { event_loop, location, promise: Promise::new() };
-        Future { shared: Arc::new(shared), waiting: None }
+        Future { shared: Arc::new(shared), waiting: None, forward: Forward::new() }
     }
 
     /// The loop whose lane runs the done-callbacks.
@@ -328,11 +333,7 @@ impl<T, E> Future<T, E> {
         self.cancel_by(CancelledError::new(Some(message.into())))
     }
 
-    fn cancel_by(&self, error: CancelledError) -> bool
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-    {
+    fn cancel_by(&self, error: CancelledError) -> bool {
         let cancelled = self.finish(Outcome::Cancelled(Box::new(error)), None).is_ok();
         if !cancelled {
             self.shared.promise.forgive();
@@ -345,11 +346,7 @@ impl<T, E> Future<T, E> {
         &self,
         outcome: Outcome<T, E>,
         unseen: Option<fn(&E) -> String>,
-    ) -> Result<(), InvalidStateError>
-    where
-        T: Send + 'static,
-        E: Send + 'static,
-    {
+    ) -> Result<(), InvalidStateError> {
         let tell = |callback: Box<dyn Callback<T, E>>| callback.tell(self);
         self.shared.promise.finish(outcome, unseen, tell).map_err(|_outcome| ALREADY)
     }
@@ -374,10 +371,23 @@ impl<T, E> Future<T, E> {
         if self.waiting.is_none() && main_future::refuses::<Self>(&self.shared.event_loop) {
             return Poll::Pending;
         }
-        let polled = self.shared.promise.poll(&mut self.waiting, cx);
-        if polled.is_pending() {
+        self.poll_outcome(cx, true)
+    }
+
+    /// Ready once the future is finished; a cancel of whoever waits is passed on to the future if `forwards`.
+    fn poll_outcome(&mut self, cx: &mut Context<'_>, forwards: bool) -> Poll<()> {
+        let ended = self.shared.promise.poll(&mut self.waiting, cx).map(|()| self.cancelled());
+        if ended.is_pending() {
             record::waits_for(WaitKind::Future, self.shared.location);
+            if !forwards {
+                return Poll::Pending;
+            }
         }
+        // Taken out, as who cancels tells all that listen to this very future.
+        let mut forward = std::mem::take(&mut self.forward);
+        let cancel = |message| self.cancel_by(CancelledError::new(message));
+        let polled = forward.poll(ended, cx.waker(), cancel);
+        self.forward = forward;
         polled
     }
 }
@@ -399,10 +409,27 @@ impl<T: Clone, E: Clone> std::future::Future for Future<T, E> {
     /// If the outcome was [taken](Future::take).
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         ready!(self.poll_done(cx));
-        Poll::Ready(self.shared.promise.look(|held| match held {
+        Poll::Ready(self.outcome())
+    }
+}
+
+impl<T: Clone, E: Clone> Shieldable for Future<T, E> {
+    type Output = Result<T, FutureError<E>>;
+
+    fn poll_shielded(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        ready!(self.poll_outcome(cx, false));
+        Poll::Ready(self.outcome())
+    }
+}
+
+impl<T: Clone, E: Clone> Future<T, E> {
+    /// The outcome of a finished future, for an awaiter.
+    #[inline]
+    fn outcome(&self) -> Result<T, FutureError<E>> {
+        self.shared.promise.look(|held| match held {
             Held::Outcome(outcome) => copied(outcome),
             Held::Pending | Held::Taken => panic!("{TAKEN}"),
-        }))
+        })
     }
 }
 
@@ -410,7 +437,7 @@ impl<T, E> Unpin for Future<T, E> {}
 
 impl<T, E> Clone for Future<T, E> {
     fn clone(&self) -> Self {
-        Future { shared: self.shared.clone(), waiting: None }
+        Future { shared: self.shared.clone(), waiting: None, forward: Forward::new() }
     }
 }
 

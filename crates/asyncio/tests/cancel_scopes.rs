@@ -349,7 +349,7 @@ fn a_request_is_not_lost_with_the_branch_that_loses() {
                 setter.set_result(()).unwrap();
             });
             // The first branch is ready and answers nothing; the second has the mark and is dropped with it.
-            first(async { gate.await.unwrap() }, async {
+            first(async { asyncio::shield(gate).await.unwrap() }, async {
                 let _ = catch_cancelled(pending::<()>()).await;
                 unreachable!("the branch loses");
             })

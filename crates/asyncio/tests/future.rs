@@ -3,7 +3,7 @@
 
 use asyncio::{
     CancelledError, EventLoop, ExceptionContext, Future, FutureError, InvalidStateError, RunError,
-    create_task, get_running_loop, yield_now,
+    create_task, get_running_loop, shield, yield_now,
 };
 use std::sync::{Arc, Mutex};
 
@@ -138,7 +138,7 @@ fn callbacks_are_listed() {
 fn a_dropped_await_is_forgotten_and_the_others_wake() {
     asyncio::run(async {
         let future: Future<u32> = get_running_loop().create_future();
-        let tasks = [(); 3].map(|()| create_task(future.clone()));
+        let tasks = [(); 3].map(|()| create_task(shield(future.clone())));
         yield_now().await;
         tasks[0].cancel();
         tasks[1].cancel();

@@ -3,7 +3,7 @@
 use super::node::Node;
 use super::tree::Kind;
 use std::borrow::Cow;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 /// The part of an await that forwards; for the poll of a task, a settable future, or many at once.
 ///
@@ -25,6 +25,25 @@ impl Forward {
     /// A fresh wait.
     pub const fn new() -> Self {
         Forward { node: None, is_unwinding: false }
+    }
+
+    /// Sends one poll of what is awaited through here: whether it has ended, and if so, whether it was cancelled. Ready when the outcome may be
+    /// given to the waiter.
+    #[inline]
+    pub fn poll(
+        &mut self,
+        ended: Poll<bool>,
+        waker: &Waker,
+        cancel: impl FnOnce(Option<Cow<'static, str>>) -> bool,
+    ) -> Poll<()> {
+        match ended {
+            Poll::Ready(was_cancelled) if self.ended(was_cancelled) => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => {
+                self.pass_on(waker, cancel);
+                Poll::Pending
+            }
+        }
     }
 
     /// To be called whenever the wait is about to be pending, with the waker it leaves: passes each request on by `cancel`, once, with its

@@ -6,27 +6,27 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// What [`shield`] can wait for: a task, given by value or by `&mut`.
+/// What [`shield`] can wait for: a task or a settable future, given by value or by `&mut`.
 pub trait Shieldable {
-    /// What the task returns.
-    type Value;
+    /// What awaiting it gives.
+    type Output;
 
     /// Polls for the outcome without passing a cancel on.
-    fn poll_shielded(&mut self, cx: &mut Context<'_>) -> Poll<Result<Self::Value, JoinError>>;
+    fn poll_shielded(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output>;
 }
 
 impl<T> Shieldable for Task<T> {
-    type Value = T;
+    type Output = Result<T, JoinError>;
 
-    fn poll_shielded(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+    fn poll_shielded(&mut self, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_outcome(cx, false)
     }
 }
 
 impl<S: Shieldable> Shieldable for &mut S {
-    type Value = S::Value;
+    type Output = S::Output;
 
-    fn poll_shielded(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Value, JoinError>> {
+    fn poll_shielded(&mut self, cx: &mut Context<'_>) -> Poll<S::Output> {
         (**self).poll_shielded(cx)
     }
 }
@@ -36,7 +36,7 @@ impl<S: Shieldable> Shieldable for &mut S {
 #[must_use = "futures do nothing unless awaited"]
 pub struct Shield<S>(S);
 
-/// Waits for a task without passing a cancel on: a waiter that is cancelled lets go at once, and the task runs on.
+/// Waits for a task or a settable future without passing a cancel on: a waiter that is cancelled lets go at once, and what it waited for goes on.
 ///
 /// # Cancel safety
 ///
@@ -50,7 +50,7 @@ pub fn shield<S: Shieldable>(task: S) -> Shield<S> {
 }
 
 impl<S: Shieldable + Unpin> Future for Shield<S> {
-    type Output = Result<S::Value, JoinError>;
+    type Output = S::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.poll_shielded(cx)

@@ -1,0 +1,175 @@
+//! How a cancel goes through what a task awaits: contract §3.3, after CPython's `test_tasks`. The rest of chapter 3 is in `test_tasks.rs`.
+
+mod together;
+
+use asyncio::{
+    Future, FutureError, Task, catch_cancelled, create_task, current_task, gather, run, shield,
+    yield_now,
+};
+use std::future::pending;
+use together::{Log, settle};
+
+/// CPython test_tasks: test_cancel_inner_future
+#[test]
+fn a_future_cancelled_by_others_is_an_error_for_its_awaiter() {
+    run(async {
+        let future: Future<()> = Future::new();
+        let inner = future.clone();
+        let task = create_task(inner);
+        settle().await;
+        assert!(future.cancel_with("gone"));
+        let handle = task.handle();
+        let outcome = task.await.expect("the task was not cancelled");
+        let Err(FutureError::Cancelled(error)) = outcome else { panic!("the future was") };
+        assert_eq!(error.message(), Some("gone"));
+        assert_eq!(handle.cancelling(), 0);
+    });
+}
+
+/// CPython test_tasks: test_cancel, in that a cancel goes to what the task waits for
+#[test]
+fn a_cancel_cancels_the_awaited_future_too() {
+    run(async {
+        let future: Future<()> = Future::new();
+        let inner = future.clone();
+        let task: Task<()> = create_task(async move {
+            drop(inner.await);
+            unreachable!("the await does not return");
+        });
+        settle().await;
+        task.cancel_with("down");
+        let error = task.await.unwrap_err();
+        assert_eq!(error.as_cancelled().unwrap().message(), Some("down"));
+        assert!(future.cancelled());
+        let outcome = future.await.unwrap_err();
+        assert_eq!(outcome.to_string(), "cancelled: down");
+    });
+}
+
+/// CPython test_tasks: test_cancel_task_catching, with the future under the scope
+#[test]
+fn a_scope_round_the_await_catches_it() {
+    run(async {
+        let future: Future<u8> = Future::new();
+        let inner = future.clone();
+        let task = create_task(async move { catch_cancelled(inner).await.is_err() });
+        settle().await;
+        task.cancel();
+        assert!(task.await.unwrap());
+        assert!(future.cancelled());
+        assert!(future.set_result(1).is_err());
+    });
+}
+
+/// CPython test_tasks: test_cancel_awaited_task, nested
+#[test]
+fn a_cancel_goes_down_through_tasks_to_the_future_and_up_again() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let future: Future<()> = Future::new();
+        let inner = future.clone();
+        let a = create_task(async move {
+            let logged = log.clone();
+            let b = create_task(async move {
+                let caught = catch_cancelled(inner).await.unwrap_err();
+                logged.say("b");
+                caught.propagate::<()>().await
+            });
+            let caught = catch_cancelled(b).await.unwrap_err();
+            log.say("a");
+            caught.propagate::<()>().await
+        });
+        settle().await;
+        a.cancel();
+        assert!(a.await.unwrap_err().is_cancelled());
+        assert!(future.cancelled());
+    });
+    assert_eq!(seen.take(), ["b", "a"]);
+}
+
+/// Contract §3.3: a task that asked itself to end before it awaits cancels what it awaits as soon as it does.
+#[test]
+fn a_request_from_before_reaches_what_is_awaited_next() {
+    run(async {
+        let future: Future<()> = Future::new();
+        let inner = future.clone();
+        let a: Task<()> = create_task(async move {
+            let b = create_task(async move { drop(inner.await) });
+            yield_now().await;
+            current_task().unwrap().cancel();
+            drop(b.await);
+        });
+        assert!(a.await.unwrap_err().is_cancelled());
+        settle().await;
+        assert!(future.cancelled());
+    });
+}
+
+/// Contract §3.3: a result that is set in the same cycle as the cancel stays with the future.
+#[test]
+fn a_cancel_in_the_cycle_of_the_result_wins_and_the_future_keeps_it() {
+    run(async {
+        let future: Future<u8> = Future::new();
+        let inner = future.clone();
+        let task = create_task(async move { catch_cancelled(inner).await.is_err() });
+        settle().await;
+        future.set_result(3).unwrap();
+        task.cancel();
+        assert!(task.await.unwrap());
+        assert_eq!(future.await.unwrap(), 3);
+    });
+}
+
+/// CPython test_tasks: test_shield_cancel_outer, of a future
+#[test]
+fn a_shield_round_a_future_lets_go_of_it() {
+    run(async {
+        let future: Future<u8> = Future::new();
+        let inner = future.clone();
+        let task = create_task(async move { catch_cancelled(shield(inner)).await.is_err() });
+        settle().await;
+        task.cancel();
+        assert!(task.await.unwrap());
+        assert!(!future.done());
+        future.set_result(4).unwrap();
+        assert_eq!(shield(future).await.unwrap(), 4);
+    });
+}
+
+/// CPython test_tasks: test_cancel_gather_2, of futures
+#[test]
+fn a_cancelled_gather_cancels_the_futures_in_it() {
+    run(async {
+        let futures: [Future<()>; 2] = [Future::new(), Future::new()];
+        let gathering = gather(futures.clone());
+        settle().await;
+        assert!(gathering.cancel());
+        assert!(gathering.await.unwrap_err().is_cancelled());
+        settle().await;
+        assert!(futures.iter().all(Future::cancelled));
+    });
+}
+
+/// A future that is awaited by a branch that loses is not cancelled: forwarding is no matter of `Drop`.
+#[test]
+fn dropping_an_await_cancels_nothing() {
+    run(async {
+        let future: Future<u8> = Future::new();
+        let inner = future.clone();
+        let task = create_task(async move {
+            let mut waiting = Box::pin(inner);
+            std::future::poll_fn(|cx| {
+                assert!(std::future::Future::poll(waiting.as_mut(), cx).is_pending());
+                std::task::Poll::Ready(())
+            })
+            .await;
+            drop(waiting);
+            pending::<()>().await;
+        });
+        settle().await;
+        task.cancel();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert!(!future.done());
+    });
+}
