@@ -8,6 +8,7 @@ use crate::executors::DefaultExecutor;
 use crate::futures::Future;
 use crate::futures::main_future::MainFuture;
 use crate::handles::{Handle, TimerHandle};
+use crate::signals::Signals;
 use crate::tasks::{Task, TaskBuilder};
 use crate::wiring::{Wiring, outer_loop};
 use asyncio_base::context::{Context, ContextSlot, with_current};
@@ -197,6 +198,10 @@ impl EventLoop {
 
     pub(crate) fn scheduler(&self) -> &Arc<Loop> {
         &self.0.scheduler
+    }
+
+    pub(crate) fn signals(&self) -> &Signals {
+        self.0.wiring.signals()
     }
 
     pub(crate) fn diagnostics(&self) -> &Arc<Diagnostics> {
@@ -439,7 +444,7 @@ impl EventLoop {
     #[track_caller]
     pub fn run_until_complete<F: IntoFuture>(&self, main: F) -> Result<F::Output, RunError> {
         let options = Options { name: None, context: copied_context() };
-        self.run_main(main.into_future(), options)
+        self.run_main(main.into_future(), options, |_task| {})
     }
 
     #[track_caller]
@@ -447,11 +452,12 @@ impl EventLoop {
         &self,
         main: F,
         options: Options,
+        started: impl FnOnce(TaskHandle),
     ) -> Result<F::Output, RunError> {
         let location = Location::caller();
         let main = MainFuture::new(main, self);
-        let outcome = self
-            .inside(|| self.0.scheduler.run_until_complete(main, options, location, |_task| {}));
+        let outcome =
+            self.inside(|| self.0.scheduler.run_until_complete(main, options, location, started));
         match outcome?.ok_or(RunError::Stopped)? {
             MainOutcome::Returned(output) => output,
             MainOutcome::Failed(error) => match error.try_into_panic() {

@@ -54,6 +54,8 @@ impl Error for NoCurrentLoop {}
 pub enum RunError {
     /// Main was cancelled and did not answer.
     Cancelled(CancelledError),
+    /// Ctrl-C was pressed and main ended by that.
+    Interrupted,
     /// `stop` came before main had ended; main has been dropped.
     Stopped,
     /// The loop is closed.
@@ -73,6 +75,7 @@ impl fmt::Display for RunError {
         use asyncio_scheduler::RunError as Refused;
         match self {
             RunError::Cancelled(error) => error.fmt(f),
+            RunError::Interrupted => f.write_str("interrupted"),
             RunError::Stopped => f.write_str("event loop stopped before the future completed"),
             RunError::Closed => Refused::Closed.fmt(f),
             RunError::AlreadyRunning => Refused::AlreadyRunning.fmt(f),

@@ -18,6 +18,11 @@ pub mod net;
 mod ready;
 mod resolve;
 mod runners;
+#[cfg(all(unix, feature = "signal"))]
+mod signals;
+#[cfg(not(all(unix, feature = "signal")))]
+#[path = "no_signals.rs"]
+mod signals;
 mod taskgroups;
 mod tasks;
 mod threads;
@@ -47,6 +52,8 @@ pub use crate::futures::{CallbackId, Future, FutureError, SharedError};
 pub use crate::gather::{Gather, GatherAll, gather, try_gather};
 pub use crate::handles::{Handle, TimerHandle};
 pub use crate::runners::{Runner, RunnerBuilder, run};
+#[cfg(all(unix, feature = "signal"))]
+pub use crate::signals::SignalError;
 pub use crate::taskgroups::TaskGroup;
 pub use crate::tasks::{
     Task, TaskBuilder, TaskHandle, TaskId, YieldNow, all_tasks, create_local_task, create_task,

@@ -4,6 +4,7 @@ use crate::contextvars::Context;
 use crate::diagnostics::ExceptionContext;
 use crate::events::{EventLoop, forget_event_loop, set_event_loop, try_get_running_loop};
 use crate::exceptions::RunError;
+use crate::signals::end_by_interrupt;
 use crate::threads::wait_closed;
 use asyncio_base::context::ContextSlot;
 use asyncio_task::{Options, TaskHandle};
@@ -17,6 +18,12 @@ const EXECUTOR_JOIN_TIMEOUT: Duration = Duration::from_secs(300);
 /// Runs `main` on a loop of its own, ends what it left behind, and gives what it returned.
 ///
 /// Main needs neither `Send` nor `'static`. When it has ended, every task it left is cancelled and waited for, then the loop is closed.
+///
+/// # Ctrl-C
+///
+/// On the program's main thread, unless the program has a `SIGINT` handler of its own, the first Ctrl-C cancels main, which may clean up, or go on and
+/// return. If main ends by it, the loop is ended in good order and then the program by the signal, so that whoever started it (a shell) sees
+/// why. A second Ctrl-C ends the program at once.
 ///
 /// # Panics
 ///
@@ -50,6 +57,10 @@ pub fn run<F: Future>(main: F) -> F::Output {
     runner.close();
     match outcome {
         Ok(output) => output,
+        Err(error @ RunError::Interrupted) => {
+            end_by_interrupt();
+            panic!("main did not return: {error}")
+        }
         Err(error) => panic!("main did not return: {error}"),
     }
 }
@@ -127,7 +138,7 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// If main was cancelled or the loop stopped, or a loop runs on this thread already.
+    /// If main was cancelled, interrupted by Ctrl-C or the loop stopped, or a loop runs on this thread already.
     ///
     /// # Panics
     ///
@@ -139,7 +150,10 @@ impl Runner {
             set_event_loop(Some(&self.event_loop));
         }
         let context = ContextSlot::with(self.context.clone());
-        self.event_loop.run_main(main, Options { name: None, context })
+        let ctrl_c = self.event_loop.signals().ctrl_c();
+        let options = Options { name: None, context };
+        let outcome = self.event_loop.run_main(main, options, |task| ctrl_c.watch(task));
+        ctrl_c.finish(outcome)
     }
 
     /// Cancels every task that is left and waits until all have ended, waits for the jobs of the default executor (for five minutes, then that is

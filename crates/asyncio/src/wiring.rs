@@ -7,6 +7,7 @@
 //! before the wait, so the sleeper has either seen the timer or is woken.
 
 use crate::resolve::OnRunningLoop;
+use crate::signals::Signals;
 use asyncio_net::Resolve;
 use asyncio_reactor::{Reactor, Stats};
 use asyncio_scheduler::{Driver, Handle, Loop, Reporter, Wait, worker};
@@ -45,6 +46,7 @@ pub(crate) struct Wiring {
     resolver: Arc<dyn Resolve>,
     scheduler: OnceLock<Weak<Loop>>,
     reporter: Arc<dyn Reporter>,
+    signals: Signals,
 }
 
 impl Wiring {
@@ -57,8 +59,10 @@ impl Wiring {
         let timers = Timers::new(1, Box::new(SystemClock), unpark);
         let lane_timers = LaneTimers::new(timers.now_nanos());
         let resolver: Arc<dyn Resolve> = Arc::new(OnRunningLoop);
-        let scheduler = OnceLock::new();
-        Ok(Arc::new(Wiring { timers, reactor, lane_timers, resolver, scheduler, reporter }))
+        let (scheduler, signals) = (OnceLock::new(), Signals::new(&reactor));
+        let wiring =
+            Wiring { timers, reactor, lane_timers, resolver, scheduler, reporter, signals };
+        Ok(Arc::new(wiring))
     }
 
     /// Names the loop whose lane the timers feed; once, right after it is made.
@@ -85,6 +89,10 @@ impl Wiring {
         // A century is as good as never, and every clock has it.
         const CENTURY: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
         at.checked_add(delay).or_else(|| at.checked_add(CENTURY)).unwrap_or(at)
+    }
+
+    pub(crate) fn signals(&self) -> &Signals {
+        &self.signals
     }
 
     pub(crate) fn reactor_stats(&self) -> Stats {
@@ -171,6 +179,7 @@ impl Driver for Wiring {
             Wait::No => self.look_at_descriptors(Some(Duration::ZERO)),
             Wait::UntilReady => self.sleep(),
         }
+        self.signals.deliver(|| self.scheduler());
         self.fire_timers();
     }
 
@@ -184,6 +193,7 @@ impl Driver for Wiring {
             self.calling_wakers(|| handle.discard());
             self.calling_wakers(|| drop(handle));
         }
+        self.calling_wakers(|| self.signals.close());
         self.calling_wakers(|| self.timers.close());
         self.calling_wakers(|| self.reactor.close());
     }

@@ -15,12 +15,14 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("asyncio-sync", &["asyncio-base"]),
         ("asyncio-scheduler", &["asyncio-base", "asyncio-task"]),
         ("asyncio-net", &["asyncio-base", "asyncio-reactor"]),
+        ("asyncio-process", &["asyncio-base", "asyncio-reactor"]),
         (
             "asyncio",
             &[
                 "asyncio-base",
                 "asyncio-macros",
                 "asyncio-net",
+                "asyncio-process",
                 "asyncio-reactor",
                 "asyncio-scheduler",
                 "asyncio-sync",

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `test_asyncio_run_only_coro`, `test_run_non_coro` | do not compile: see `src/doctests.rs` |
 //! | `test_asyncio_run_debug`, `test_debug`, `test_non_debug` | no debug mode yet |
-//! | `test_interrupt_*`, `test_signal_install_not_supported_ok`, `test_asyncio_run_without_uncancel` | no Ctrl-C yet |
+//! | `test_interrupt_*`, `test_signal_install_not_supported_ok`, `test_asyncio_run_without_uncancel` | in `signals.rs` |
 //! | `test_asyncio_run_closes_gens_after_hanging_tasks_errors` | no async generators |
 //! | `test_asyncio_run_loop_factory`, `test_custom_factory`, `test_loop_factory_default_event_loop` | there is one kind of loop |
 //! | `test_second_with_block_raises`, `test_double_close`, `test_run` (closed) | `close` takes the runner: using it afterwards does not compile |
