@@ -6,6 +6,7 @@
 //! | [`TcpStream`] | a connection; `split` borrows its two directions, `into_split` gives them away |
 //! | [`ToSocketAddrs`] | what an address may be given as |
 //! | [`Resolve`] | who looks host names up |
+//! | [`Network`] | who makes sockets, if that is not the operating system |
 //!
 //! Everything here waits with the reactor that is current on the thread that polls (`asyncio_reactor::enter`), and knows of no
 //! tasks, timers or threads: looking up host names, and waiting after a failed `accept`, is for those above.
@@ -17,12 +18,16 @@
 
 mod addr;
 mod connect_error;
+mod current;
+mod network;
 mod resolve;
+mod socket;
 mod sys;
 mod tcp;
 
 pub use crate::addr::{Target, ToSocketAddrs};
 pub use crate::connect_error::ConnectError;
+pub use crate::network::{Network, Socket, SocketOptions, with_network};
 pub use crate::resolve::{Resolve, Resolving, with_resolver};
 pub use crate::tcp::{
     Incoming, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, TcpListener, TcpStream,

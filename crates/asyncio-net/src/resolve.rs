@@ -4,6 +4,7 @@
 //! their reactor; without one a name is an error that says so.
 
 use crate::addr::{Target, ToSocketAddrs};
+use crate::current;
 use std::cell::RefCell;
 use std::future::Future;
 use std::io;
@@ -25,34 +26,16 @@ thread_local! {
     static CURRENT: RefCell<Option<Arc<dyn Resolve>>> = const { RefCell::new(None) };
 }
 
-/// Puts the resolver back that was current before, also on unwind.
-struct Restore(Option<Arc<dyn Resolve>>);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        let before = self.0.take();
-        // A thread that is being torn down has no cell left, and nobody who could read it.
-        let entered = CURRENT.try_with(|current| current.replace(before));
-        drop(entered);
-    }
-}
-
 /// Runs `f` with `resolver` as the one that names are given to on this thread. Calls nest.
 pub fn with_resolver<R>(resolver: &Arc<dyn Resolve>, f: impl FnOnce() -> R) -> R {
-    let before = CURRENT.try_with(|current| current.replace(Some(resolver.clone())));
-    let _restore = Restore(before.ok().flatten());
-    f()
-}
-
-fn current() -> Option<Arc<dyn Resolve>> {
-    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    current::enter(&CURRENT, resolver.clone(), f)
 }
 
 /// The addresses of a target: those it is, or those its name has.
 pub(crate) async fn addresses(target: io::Result<Target>) -> io::Result<Vec<SocketAddr>> {
     match target? {
         Target::Addrs(addrs) => Ok(addrs),
-        Target::Name { host, port } => match current() {
+        Target::Name { host, port } => match current::get(&CURRENT) {
             Some(resolver) => {
                 // The future alone is kept over the wait: whoever polls on may have another resolver.
                 let resolving = resolver.resolve(&host, port);

@@ -1,6 +1,7 @@
 //! Which reactor code on this thread registers with.
 
 use crate::reactor::Reactor;
+use crate::system::Inside;
 use std::cell::RefCell;
 // Shared ownership, not a protocol; and a thread-local of loom's would outlive the model.
 use std::sync::Arc;
@@ -38,6 +39,7 @@ impl Drop for Restore {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn enter<R>(reactor: &Arc<Reactor>, f: impl FnOnce() -> R) -> R {
+    let _inside = reactor.poller().system().map(|_| Inside::new());
     let entered = Some(reactor.clone());
     // A loop may be closed in the destructor of another thread-local, when this one is gone.
     let before = CURRENT.try_with(|current| current.replace(entered));

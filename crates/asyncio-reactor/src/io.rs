@@ -13,12 +13,13 @@ use crate::current::with_current;
 use crate::reactor::{Reactor, ReactorClosed};
 use crate::readiness::{Armed, Attempt, Begin, Direction, Readiness, Ready};
 use crate::slab::Key;
+use crate::source::{Handle, Source};
 use crate::sys::SHORT_READ_DRAINS;
+use crate::system;
 use crate::waiters::Seat;
 use asyncio_base::record;
 use asyncio_base::sync::Mutex;
 use asyncio_base::wait::WaitKind;
-use polling::AsSource;
 use std::fmt;
 use std::io;
 use std::panic::Location;
@@ -38,7 +39,7 @@ impl Registration {
     }
 }
 
-/// A non-blocking descriptor, or what owns one, that can be waited for.
+/// A non-blocking descriptor or socket of a simulated system, or what owns one, that can be waited for.
 ///
 /// The source must be in non-blocking mode already. It is registered, with the reactor that is [current](crate::current()),
 /// when a call on it first would block, and belongs to that reactor until it is dropped or [taken out](Self::into_inner).
@@ -66,7 +67,7 @@ impl Registration {
 /// # let _ = n; Ok(())
 /// # }
 /// ```
-pub struct Io<T: AsSource> {
+pub struct Io<T: Source> {
     /// `None` only on the way out.
     source: Option<T>,
     registration: OnceLock<Registration>,
@@ -75,7 +76,7 @@ pub struct Io<T: AsSource> {
     exclusive: bool,
 }
 
-impl<T: AsSource> Io<T> {
+impl<T: Source> Io<T> {
     /// Wraps a source that may share its descriptor with others, or borrow it. Dropping the `Io` unregisters it first.
     pub fn new(source: T) -> Self {
         Io::with(source, false)
@@ -234,12 +235,13 @@ impl<T: AsSource> Io<T> {
     ///
     /// `WouldBlock`, also without a call while no event has come since the last one that would have blocked; else as
     /// [`poll_io`](Self::poll_io).
+    #[track_caller]
     pub fn try_io<R>(
         &self,
         direction: Direction,
         op: impl FnMut() -> io::Result<R>,
     ) -> io::Result<R> {
-        self.try_call(direction, op, |_| false)
+        self.try_call(direction, Location::caller(), op, |_| false)
     }
 
     /// As [`try_io`](Self::try_io), for a call on a stream: see [`poll_transfer`](Self::poll_transfer).
@@ -247,22 +249,49 @@ impl<T: AsSource> Io<T> {
     /// # Errors
     ///
     /// As [`try_io`](Self::try_io).
+    #[track_caller]
     pub fn try_transfer(
         &self,
         direction: Direction,
         asked: usize,
         op: impl FnMut() -> io::Result<usize>,
     ) -> io::Result<usize> {
-        self.try_call(direction, op, |moved| is_drained(direction, asked, *moved))
+        self.try_call(direction, Location::caller(), op, |moved| {
+            is_drained(direction, asked, *moved)
+        })
+    }
+
+    /// Whether the source may be used in the loop that this thread works for, which may be a simulated one. Asked before a source
+    /// that is not registered is tried, and before any is waited for: not on the way of a call on a registered source that is ready.
+    fn admit(&self, place: &'static Location<'static>) -> io::Result<()> {
+        if !system::anywhere() {
+            return Ok(());
+        }
+        match self.get_ref().handle() {
+            Handle::Descriptor(_) => system::admit_descriptor(place),
+            Handle::Simulated(_) => Ok(()),
+        }
+    }
+
+    /// Whether a source that is not registered may be tried.
+    fn first_try(&self, place: &'static Location<'static>) -> io::Result<()> {
+        if current_is_closed() {
+            return Err(ReactorClosed.into());
+        }
+        self.admit(place)
     }
 
     fn try_call<R>(
         &self,
         direction: Direction,
+        place: &'static Location<'static>,
         mut op: impl FnMut() -> io::Result<R>,
         drained: impl Fn(&R) -> bool,
     ) -> io::Result<R> {
-        let Some(registration) = self.registration.get() else { return uninterrupted(&mut op) };
+        let Some(registration) = self.registration.get() else {
+            self.admit(place)?;
+            return uninterrupted(&mut op);
+        };
         match registration.readiness().begin(direction) {
             Begin::Shut => Err(ReactorClosed.into()),
             Begin::Wait => Err(io::ErrorKind::WouldBlock.into()),
@@ -279,11 +308,12 @@ impl<T: AsSource> Io<T> {
         drained: impl Fn(&R) -> bool,
     ) -> Poll<io::Result<R>> {
         loop {
-            match self.try_once(wait.direction, &mut op, &drained) {
+            match self.try_once(&wait, &mut op, &drained) {
                 Tried::Done(result) => return Poll::Ready(result),
                 Tried::Spent => return yield_now(cx),
                 Tried::Blocked => {}
             }
+            self.admit(wait.place)?;
             // Not tried yet, the other direction is as good as ready.
             let others = match wait.direction {
                 Direction::Read => Ready::WRITE,
@@ -297,14 +327,16 @@ impl<T: AsSource> Io<T> {
 
     fn try_once<R>(
         &self,
-        direction: Direction,
+        wait: &Wait<'_>,
         op: &mut impl FnMut() -> io::Result<R>,
         drained: impl Fn(&R) -> bool,
     ) -> Tried<R> {
         let attempt = match self.registration.get().map(Registration::readiness) {
-            None if current_is_closed() => return Tried::Done(Err(ReactorClosed.into())),
-            None => None,
-            Some(readiness) => match readiness.begin(direction) {
+            None => match self.first_try(wait.place) {
+                Ok(()) => None,
+                Err(error) => return Tried::Done(Err(error)),
+            },
+            Some(readiness) => match readiness.begin(wait.direction) {
                 Begin::Shut => return Tried::Done(Err(ReactorClosed.into())),
                 Begin::Wait => return Tried::Blocked,
                 Begin::Try(attempt) => Some(attempt),
@@ -326,6 +358,7 @@ impl<T: AsSource> Io<T> {
     }
 
     fn poll_wait(&self, mut wait: Wait<'_>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.admit(wait.place)?;
         loop {
             let known = self.registration.get().map(Registration::readiness);
             match known.map_or(Armed::Waiting, |readiness| readiness.poll(wait.direction)) {
@@ -362,8 +395,8 @@ impl<T: AsSource> Io<T> {
         let registration = self.register(Ready::of(wait.direction), others)?;
         let (reactor, key) = (&registration.reactor, registration.key.to_bits());
         // Asked for before the lock that `arm` takes: it is code of the source's type.
-        let source = self.get_ref().source();
-        let listen = |interest| reactor.poller().rearm(&source, key, interest);
+        let source = self.get_ref().handle();
+        let listen = |interest| reactor.poller().rearm(source, key, interest);
         registration.readiness().arm(wait.direction, &mut wait.seat, waker, listen)
     }
 
@@ -373,10 +406,10 @@ impl<T: AsSource> Io<T> {
             return Ok(registration);
         }
         let reactor = crate::current().expect(NO_LOOP);
-        let source = self.get_ref().source();
+        let source = self.get_ref().handle();
         let _one_at_a_time = self.registering.lock();
         if self.registration.get().is_none() {
-            let key = reactor.register(&source, others, interest)?;
+            let key = reactor.register(source, others, interest)?;
             let registration = Registration { reactor, key };
             assert!(self.registration.set(registration).is_ok(), "only set under `registering`");
         }
@@ -385,18 +418,18 @@ impl<T: AsSource> Io<T> {
 
     fn deregister(&mut self, closing: bool) {
         if let (Some(registration), Some(source)) = (self.registration.take(), &self.source) {
-            registration.reactor.deregister(registration.key, source, closing);
+            registration.reactor.deregister(registration.key, source.handle(), closing);
         }
     }
 }
 
-impl<T: AsSource> Drop for Io<T> {
+impl<T: Source> Drop for Io<T> {
     fn drop(&mut self) {
         self.deregister(self.exclusive);
     }
 }
 
-impl<T: AsSource + fmt::Debug> fmt::Debug for Io<T> {
+impl<T: Source + fmt::Debug> fmt::Debug for Io<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let readiness = self.registration.get().map(Registration::readiness);
         f.debug_struct("Io").field("source", &self.source).field("readiness", &readiness).finish()

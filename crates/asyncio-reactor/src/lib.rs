@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`readiness`] | the state word of a source, and why no wake-up is lost |
 //! | [`parking`] | whether a notification has to be written |
+//! | [`System`] | what stands in for the operating system under a simulated loop |
 //! | [`slab`] | slots that keep their place, found by keys with a generation |
 //! | `sys` | the platform: epoll by hand, edge-triggered `polling`, one-shot `polling` |
 //!
@@ -24,10 +25,13 @@
 mod current;
 mod io;
 pub mod parking;
+mod poller;
 mod reactor;
 pub mod readiness;
 pub mod slab;
+mod source;
 mod sys;
+mod system;
 mod waiters;
 mod wakes;
 
@@ -35,6 +39,8 @@ pub use crate::current::{current, enter};
 pub use crate::io::{CallFuture, Io, ReadyFuture};
 pub use crate::reactor::{Reactor, ReactorClosed, Stats};
 pub use crate::readiness::{Direction, Ready};
+pub use crate::source::{Handle, Source};
+pub use crate::system::{System, Token, admit_descriptor};
 pub use crate::waiters::Seat;
 pub use crate::wakes::Wakes;
 pub use polling::AsSource;

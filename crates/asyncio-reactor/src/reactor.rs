@@ -1,15 +1,19 @@
-//! One poller of the operating system, and the sources registered with it.
+//! One poller, and the sources registered with it.
 
 use crate::parking::Parking;
+use crate::poller::{Events, Poller};
 use crate::readiness::Ready;
 use crate::slab::{Key, Slab};
-use crate::sys::{Events, Poller};
+use crate::source::Handle;
+use crate::sys;
+use crate::system::System;
 use crate::wakes::Wakes;
 use asyncio_base::CachePadded;
 use asyncio_base::sync::{AtomicU64, Mutex, Ordering};
-use polling::AsSource;
 use std::fmt;
 use std::io;
+// Shared ownership, not a protocol.
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The error of an operation on a closed reactor; inside an [`io::Error`] of kind `Other`.
@@ -74,15 +78,24 @@ impl Reactor {
     /// If the operating system refuses a poller, for instance because the process is out of descriptors (on Linux it takes
     /// four).
     pub fn new() -> io::Result<Reactor> {
-        Ok(Reactor {
-            poller: Poller::new()?,
+        sys::Poller::new().map(|poller| Reactor::with(Poller::Platform(poller)))
+    }
+
+    /// A reactor with no sources, which asks `system` instead of the operating system. It takes no descriptor.
+    pub fn simulated(system: Arc<dyn System>) -> Reactor {
+        Reactor::with(Poller::Simulated(system))
+    }
+
+    fn with(poller: Poller) -> Reactor {
+        Reactor {
+            poller,
             slab: Slab::new(),
             parking: CachePadded(Parking::new()),
             turning: Mutex::new(Turn { events: Events::new(), wakes: Wakes::new() }),
             events: AtomicU64::new(0),
             waits: AtomicU64::new(0),
             notifies: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Waits for events, at most for `timeout` (`None`: without limit), delivers them and calls the wakers, in the order of the
@@ -181,20 +194,16 @@ impl Reactor {
     }
 
     /// Ends a registration. The source is about to be closed if `closing`, else somebody keeps it open.
-    pub(crate) fn deregister<T: AsSource>(&self, key: Key, source: &T, closing: bool) {
+    pub(crate) fn deregister(&self, key: Key, source: Handle<'_>, closing: bool) {
         // The kernel may still deliver events for the key; they are stale from here on.
-        if closing {
-            self.poller.closing(source);
-        } else {
-            self.poller.delete(source);
-        }
+        self.poller.forget(source, closing);
         self.slab.remove(key);
     }
 
     /// Registers a source that somebody is about to wait for in the directions `interest`, and takes it to be `ready` in others.
-    pub(crate) fn register<T: AsSource>(
+    pub(crate) fn register(
         &self,
-        source: &T,
+        source: Handle<'_>,
         ready: Ready,
         interest: Ready,
     ) -> io::Result<Key> {

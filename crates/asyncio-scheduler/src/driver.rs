@@ -1,7 +1,8 @@
 //! Everything that the scheduler's code alone does not determine enters here.
 //!
 //! Between passes the worker asks the [`Driver`] for what has become ready; a worker without work sleeps in it. Put another driver
-//! here, one with its own clock and its own choices and without descriptors or threads, and the same scheduler is simulated.
+//! here, one with its own clock and its own choices and without descriptors or threads, and the same scheduler is simulated. What a
+//! poller and a socket are is not known here: they have seams of their own where the calls are made, below the driver.
 
 use crate::lane::Panicked;
 use asyncio_task::{JoinError, TaskHandle, Unretrieved};

@@ -12,8 +12,10 @@ pub use asyncio_net::{
 use crate::diagnostics::ExceptionContext;
 use crate::events::get_running_loop;
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::{self, SocketAddr};
+use std::panic::Location;
 use std::time::Duration;
 
 /// How long a listener rests that ran out of descriptors or memory.
@@ -59,8 +61,12 @@ impl TcpListener {
     /// # Errors
     ///
     /// If a host name cannot be looked up, or no address can be bound.
-    pub async fn bind(addrs: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        asyncio_net::TcpListener::bind(addrs).await.map(TcpListener)
+    #[track_caller]
+    pub fn bind<A: ToSocketAddrs>(
+        addrs: A,
+    ) -> impl Future<Output = io::Result<TcpListener>> + Send + use<A> {
+        let binding = asyncio_net::TcpListener::bind(addrs);
+        async { binding.await.map(TcpListener) }
     }
 
     /// Listens on `addr`; `backlog` connections may wait to be accepted, at most what the system allows.
@@ -68,6 +74,7 @@ impl TcpListener {
     /// # Errors
     ///
     /// What the system reports.
+    #[track_caller]
     pub fn bind_addr(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
         asyncio_net::TcpListener::bind_addr(addr, backlog).map(TcpListener)
     }
@@ -88,11 +95,15 @@ impl TcpListener {
     /// # Panics
     ///
     /// If no loop runs on this thread: "no running event loop".
-    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        loop {
-            match self.0.accept().await {
-                Err(error) if is_out_of_resources(&error) => self.rest(error).await,
-                outcome => return outcome,
+    #[track_caller]
+    pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send + '_ {
+        let place = Location::caller();
+        async move {
+            loop {
+                match self.0.accept_at(place).await {
+                    Err(error) if is_out_of_resources(&error) => self.rest(error).await,
+                    outcome => return outcome,
+                }
             }
         }
     }
@@ -136,11 +147,13 @@ impl TcpListener {
     /// # Errors
     ///
     /// What the system reports.
+    #[track_caller]
     pub fn from_std(listener: net::TcpListener) -> io::Result<TcpListener> {
         asyncio_net::TcpListener::from_std(listener).map(TcpListener)
     }
 
     /// The listener as std's, still non-blocking.
+    #[track_caller]
     pub fn into_std(self) -> net::TcpListener {
         self.0.into_std()
     }
@@ -160,12 +173,14 @@ impl fmt::Debug for TcpListener {
 impl TryFrom<net::TcpListener> for TcpListener {
     type Error = io::Error;
 
+    #[track_caller]
     fn try_from(listener: net::TcpListener) -> io::Result<TcpListener> {
         TcpListener::from_std(listener)
     }
 }
 
 impl From<TcpListener> for net::TcpListener {
+    #[track_caller]
     fn from(listener: TcpListener) -> net::TcpListener {
         listener.into_std()
     }
@@ -177,12 +192,14 @@ mod fd {
     use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
     impl AsFd for TcpListener {
+        #[track_caller]
         fn as_fd(&self) -> BorrowedFd<'_> {
             self.0.as_fd()
         }
     }
 
     impl AsRawFd for TcpListener {
+        #[track_caller]
         fn as_raw_fd(&self) -> RawFd {
             self.0.as_raw_fd()
         }

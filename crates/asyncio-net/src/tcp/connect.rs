@@ -3,12 +3,14 @@
 use super::stream::TcpStream;
 use crate::addr::Target;
 use crate::connect_error::failed;
+use crate::network;
 use crate::resolve::addresses;
+use crate::socket::{Simulated, Stream};
 use crate::sys;
-use asyncio_reactor::{Direction, Io};
-use socket2::{Domain, SockRef, Socket};
+use asyncio_reactor::{Direction, Io, admit_descriptor};
+use socket2::{Domain, Socket};
 use std::io;
-use std::net::{self, SocketAddr};
+use std::net::SocketAddr;
 use std::panic::Location;
 
 /// Tries the addresses in order.
@@ -31,15 +33,29 @@ pub(super) async fn connect_addr(
     addr: SocketAddr,
     place: &'static Location<'static>,
 ) -> io::Result<TcpStream> {
-    let socket = sys::stream_socket(Domain::for_address(addr))?;
-    let started = start(&socket, addr);
-    let io = Io::exclusive(net::TcpStream::from(socket));
-    match started {
-        Ok(()) => {}
-        Err(error) if sys::in_progress(&error) => established(&io, place).await?,
-        Err(error) => return Err(error),
+    let (socket, is_established) = match network::current() {
+        Some(network) => (Stream::Simulated(Simulated::new(network.connect(addr)?)), false),
+        None => {
+            admit_descriptor(place)?;
+            begin(addr)?
+        }
+    };
+    let io = Io::exclusive(socket);
+    if !is_established {
+        established(&io, place).await?;
     }
     Ok(TcpStream::from_io(io))
+}
+
+/// A real socket that has begun to connect, and whether it already did.
+fn begin(addr: SocketAddr) -> io::Result<(Stream, bool)> {
+    let socket = sys::stream_socket(Domain::for_address(addr))?;
+    let is_established = match start(&socket, addr) {
+        Ok(()) => true,
+        Err(error) if sys::in_progress(&error) => false,
+        Err(error) => return Err(error),
+    };
+    Ok((Stream::Real(socket.into()), is_established))
 }
 
 /// Begins the handshake. An interrupted call may have begun it or not; a second one tells, and does no harm.
@@ -54,26 +70,12 @@ fn start(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
 }
 
 /// Waits until the handshake is over, and tells how it ended.
-async fn established(io: &Io<net::TcpStream>, place: &'static Location<'static>) -> io::Result<()> {
+async fn established(io: &Io<Stream>, place: &'static Location<'static>) -> io::Result<()> {
     loop {
         io.ready(Direction::Write).at(place).await?;
-        match io.try_io(Direction::Write, || outcome(io.get_ref())) {
+        match io.try_io(Direction::Write, || io.get_ref().established()) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             result => return result,
         }
-    }
-}
-
-/// How the handshake ended; `WouldBlock` if it did not, for an event may be a false alarm.
-fn outcome(stream: &net::TcpStream) -> io::Result<()> {
-    if let Some(error) = SockRef::from(stream).take_error()? {
-        return Err(error);
-    }
-    match stream.peer_addr() {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotConnected => {
-            Err(io::ErrorKind::WouldBlock.into())
-        }
-        Err(error) => Err(error),
     }
 }

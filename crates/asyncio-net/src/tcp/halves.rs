@@ -2,6 +2,7 @@
 
 use super::stream::TcpStream;
 use super::transfer;
+use crate::socket::Stream;
 use asyncio_reactor::Io;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::{Future, poll_fn};
@@ -23,7 +24,7 @@ pub(super) fn split(stream: &mut TcpStream) -> (ReadHalf<'_>, WriteHalf<'_>) {
 }
 
 impl<'a> ReadHalf<'a> {
-    fn io(&self) -> &'a Io<std::net::TcpStream> {
+    fn io(&self) -> &'a Io<Stream> {
         self.0.io()
     }
 
@@ -34,7 +35,7 @@ impl<'a> ReadHalf<'a> {
 }
 
 impl<'a> WriteHalf<'a> {
-    fn io(&self) -> &'a Io<std::net::TcpStream> {
+    fn io(&self) -> &'a Io<Stream> {
         self.0.io()
     }
 

@@ -1,17 +1,20 @@
 //! A socket that accepts connections.
 
 use super::stream::TcpStream;
-use crate::addr::ToSocketAddrs;
+use crate::addr::{Target, ToSocketAddrs};
 use crate::connect_error::failed;
+use crate::network;
 use crate::resolve::addresses;
+use crate::socket::{Listener, Simulated};
 use crate::sys;
-use asyncio_reactor::{CallFuture, Direction, Io};
+use asyncio_reactor::{CallFuture, Direction, Io, admit_descriptor};
 use futures_core::Stream;
 use socket2::Domain;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{self, SocketAddr};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -39,7 +42,7 @@ const BACKLOG: u32 = 100;
 /// `loop.create_server` and `loop.sock_accept`. Waiting for a second after an `accept` that ran out of descriptors, as
 /// asyncio's servers do, is the caller's part: see [`accept`](Self::accept).
 pub struct TcpListener {
-    io: Io<net::TcpListener>,
+    io: Io<Listener>,
 }
 
 impl TcpListener {
@@ -55,15 +58,11 @@ impl TcpListener {
     ///
     /// If a host name cannot be looked up (`Unsupported` where there is no resolver), or no address can be bound. For several the error holds a
     /// [`ConnectError`](crate::ConnectError).
-    pub async fn bind(addrs: impl ToSocketAddrs) -> io::Result<TcpListener> {
-        let mut attempts = Vec::new();
-        for addr in addresses(addrs.to_target()).await? {
-            match TcpListener::bind_addr(addr, BACKLOG) {
-                Ok(listener) => return Ok(listener),
-                Err(error) => attempts.push((addr, error)),
-            }
-        }
-        Err(failed(attempts))
+    #[track_caller]
+    pub fn bind<A: ToSocketAddrs>(
+        addrs: A,
+    ) -> impl Future<Output = io::Result<TcpListener>> + Send + use<A> {
+        bind(addrs.to_target(), Location::caller())
     }
 
     /// As [`bind`](Self::bind), to one address and with a backlog of one's own.
@@ -71,13 +70,27 @@ impl TcpListener {
     /// # Errors
     ///
     /// What the system reports, for instance `AddrInUse`.
+    #[track_caller]
     pub fn bind_addr(addr: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+        TcpListener::bind_at(addr, backlog, Location::caller())
+    }
+
+    fn bind_at(
+        addr: SocketAddr,
+        backlog: u32,
+        place: &'static Location<'static>,
+    ) -> io::Result<TcpListener> {
+        if let Some(network) = network::current() {
+            let socket = Simulated::new(network.listen(addr, backlog)?);
+            return Ok(TcpListener { io: Io::exclusive(Listener::Simulated(socket)) });
+        }
+        admit_descriptor(place)?;
         let socket = sys::stream_socket(Domain::for_address(addr))?;
         #[cfg(unix)]
         socket.set_reuse_address(true)?;
         socket.bind(&addr.into())?;
         socket.listen(backlog.try_into().unwrap_or(i32::MAX))?;
-        Ok(TcpListener { io: Io::exclusive(socket.into()) })
+        Ok(TcpListener { io: Io::exclusive(Listener::Real(socket.into())) })
     }
 
     /// Takes the next connection, waiting for it. Any number of tasks may wait here; see [`Io`].
@@ -98,7 +111,16 @@ impl TcpListener {
     /// If no reactor is current when it first is polled: "no running event loop".
     #[track_caller]
     pub fn accept(&self) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send + '_ {
-        self.io.call(Direction::Read, accept)
+        self.accept_at(Location::caller())
+    }
+
+    /// [`accept`](Self::accept) for those who offer it in turn: `place` is where they were called.
+    #[doc(hidden)]
+    pub fn accept_at(
+        &self,
+        place: &'static Location<'static>,
+    ) -> impl Future<Output = io::Result<(TcpStream, SocketAddr)>> + Send + '_ {
+        self.io.call(Direction::Read, accept).at(place)
     }
 
     /// As [`accept`](Self::accept). Only the waker of the last poll is kept.
@@ -156,23 +178,44 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// What the system reports.
+    /// What the system reports; or that this thread works for a simulated loop, where there are no real sockets.
+    #[track_caller]
     pub fn from_std(listener: net::TcpListener) -> io::Result<TcpListener> {
+        admit_descriptor(Location::caller())?;
         listener.set_nonblocking(true)?;
         // There may be clones of it, so closing it need not be the end of it.
-        Ok(TcpListener { io: Io::new(listener) })
+        Ok(TcpListener { io: Io::new(Listener::Real(listener)) })
     }
 
     /// The listener as std's, still non-blocking.
+    ///
+    /// # Panics
+    ///
+    /// If it belongs to a simulated network. So do the traits that lend its descriptor.
+    #[track_caller]
     pub fn into_std(self) -> net::TcpListener {
-        self.io.into_inner()
+        self.io.into_inner().into_real()
     }
 }
 
+async fn bind(
+    target: io::Result<Target>,
+    place: &'static Location<'static>,
+) -> io::Result<TcpListener> {
+    let mut attempts = Vec::new();
+    for addr in addresses(target).await? {
+        match TcpListener::bind_at(addr, BACKLOG, place) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => attempts.push((addr, error)),
+        }
+    }
+    Err(failed(attempts))
+}
+
 /// Accepts, skipping connections that are gone already. Each skipped one was taken from the queue, so this ends.
-fn accept(listener: &net::TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+fn accept(listener: &Listener) -> io::Result<(TcpStream, SocketAddr)> {
     loop {
-        match sys::accept(listener) {
+        match listener.accept() {
             Ok((stream, peer)) => return Ok((TcpStream::from_io(Io::exclusive(stream)), peer)),
             Err(error) if sys::is_transient(&error) => {}
             Err(error) => return Err(error),
@@ -189,18 +232,20 @@ impl fmt::Debug for TcpListener {
 impl TryFrom<net::TcpListener> for TcpListener {
     type Error = io::Error;
 
+    #[track_caller]
     fn try_from(listener: net::TcpListener) -> io::Result<TcpListener> {
         TcpListener::from_std(listener)
     }
 }
 
 impl From<TcpListener> for net::TcpListener {
+    #[track_caller]
     fn from(listener: TcpListener) -> net::TcpListener {
         listener.into_std()
     }
 }
 
-type Accept = fn(&net::TcpListener) -> io::Result<(TcpStream, SocketAddr)>;
+type Accept = fn(&Listener) -> io::Result<(TcpStream, SocketAddr)>;
 
 /// The stream of connections of [`TcpListener::incoming`].
 ///
@@ -208,7 +253,7 @@ type Accept = fn(&net::TcpListener) -> io::Result<(TcpStream, SocketAddr)>;
 ///
 /// Dropping it, or not polling it for a while, loses no connection.
 #[must_use = "streams do nothing unless polled"]
-pub struct Incoming<'a>(CallFuture<'a, net::TcpListener, Accept>);
+pub struct Incoming<'a>(CallFuture<'a, Listener, Accept>);
 
 impl Stream for Incoming<'_> {
     type Item = io::Result<TcpStream>;
@@ -230,14 +275,16 @@ mod fd {
     use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
     impl AsFd for TcpListener {
+        #[track_caller]
         fn as_fd(&self) -> BorrowedFd<'_> {
-            self.io.get_ref().as_fd()
+            self.io.get_ref().real().as_fd()
         }
     }
 
     impl AsRawFd for TcpListener {
+        #[track_caller]
         fn as_raw_fd(&self) -> RawFd {
-            self.io.get_ref().as_raw_fd()
+            self.io.get_ref().real().as_raw_fd()
         }
     }
 }

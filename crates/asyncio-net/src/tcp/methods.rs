@@ -1,6 +1,6 @@
 //! The names of the calls in `transfer.rs`, given to each type that reads or writes.
 //!
-//! Each type has a method `io(&self) -> &Io<std::net::TcpStream>`.
+//! Each type has a method `io(&self) -> &Io<Stream>`.
 
 /// Inherent methods for reading, and `AsyncRead`.
 macro_rules! reads {

@@ -2,6 +2,7 @@
 
 use super::stream::TcpStream;
 use super::transfer;
+use crate::socket::Stream;
 use asyncio_reactor::Io;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::error::Error;
@@ -47,7 +48,7 @@ pub(super) fn into_split(stream: TcpStream) -> (OwnedReadHalf, OwnedWriteHalf) {
 }
 
 impl OwnedReadHalf {
-    fn io(&self) -> &Io<std::net::TcpStream> {
+    fn io(&self) -> &Io<Stream> {
         self.0.io()
     }
 
@@ -72,7 +73,7 @@ impl OwnedReadHalf {
 }
 
 impl OwnedWriteHalf {
-    fn io(&self) -> &Io<std::net::TcpStream> {
+    fn io(&self) -> &Io<Stream> {
         self.stream.io()
     }
 

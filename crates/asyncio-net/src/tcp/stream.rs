@@ -4,9 +4,9 @@ use super::halves::{self, ReadHalf, WriteHalf};
 use super::owned_halves::{self, OwnedReadHalf, OwnedWriteHalf};
 use super::{connect, transfer};
 use crate::addr::ToSocketAddrs;
-use asyncio_reactor::{Direction, Io};
+use crate::socket::Stream;
+use asyncio_reactor::{Direction, Io, admit_descriptor};
 use futures_io::{AsyncRead, AsyncWrite};
-use socket2::SockRef;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -42,15 +42,15 @@ use std::time::Duration;
 ///
 /// `loop.sock_connect`, `sock_recv` and `sock_sendall`; the streams of `asyncio.open_connection` stand above this.
 pub struct TcpStream {
-    io: Io<net::TcpStream>,
+    io: Io<Stream>,
 }
 
 impl TcpStream {
-    pub(super) fn from_io(io: Io<net::TcpStream>) -> Self {
+    pub(super) fn from_io(io: Io<Stream>) -> Self {
         TcpStream { io }
     }
 
-    pub(super) fn io(&self) -> &Io<net::TcpStream> {
+    pub(super) fn io(&self) -> &Io<Stream> {
         &self.io
     }
 
@@ -128,6 +128,7 @@ impl TcpStream {
     /// # Errors
     ///
     /// `WouldBlock` if nothing has arrived, or what the system reports.
+    #[track_caller]
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         transfer::try_read(&self.io, buf)
     }
@@ -137,6 +138,7 @@ impl TcpStream {
     /// # Errors
     ///
     /// `WouldBlock` if there is no room, until the reactor has heard of some; or what the system reports.
+    #[track_caller]
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         transfer::try_write(&self.io, buf)
     }
@@ -234,7 +236,7 @@ impl TcpStream {
     ///
     /// What the system reports.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        SockRef::from(self.io.get_ref()).linger()
+        self.io.get_ref().linger()
     }
 
     /// Sets how long closing goes on trying to send what is left; zero resets the connection instead (`SO_LINGER`).
@@ -243,7 +245,7 @@ impl TcpStream {
     ///
     /// What the system reports.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        SockRef::from(self.io.get_ref()).set_linger(linger)
+        self.io.get_ref().set_linger(linger)
     }
 
     /// The time to live of packets sent from here.
@@ -277,16 +279,23 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// What the system reports.
+    /// What the system reports; or that this thread works for a simulated loop, where there are no real connections.
+    #[track_caller]
     pub fn from_std(stream: net::TcpStream) -> io::Result<TcpStream> {
+        admit_descriptor(Location::caller())?;
         stream.set_nonblocking(true)?;
         // There may be clones of it, so closing it need not be the end of it.
-        Ok(TcpStream { io: Io::new(stream) })
+        Ok(TcpStream { io: Io::new(Stream::Real(stream)) })
     }
 
     /// The connection as std's, still non-blocking.
+    ///
+    /// # Panics
+    ///
+    /// If it belongs to a simulated network. So do the traits that lend its descriptor.
+    #[track_caller]
     pub fn into_std(self) -> net::TcpStream {
-        self.io.into_inner()
+        self.io.into_inner().into_real()
     }
 }
 
@@ -305,12 +314,14 @@ impl fmt::Debug for TcpStream {
 impl TryFrom<net::TcpStream> for TcpStream {
     type Error = io::Error;
 
+    #[track_caller]
     fn try_from(stream: net::TcpStream) -> io::Result<TcpStream> {
         TcpStream::from_std(stream)
     }
 }
 
 impl From<TcpStream> for net::TcpStream {
+    #[track_caller]
     fn from(stream: TcpStream) -> net::TcpStream {
         stream.into_std()
     }
@@ -322,14 +333,16 @@ mod fd {
     use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
     impl AsFd for TcpStream {
+        #[track_caller]
         fn as_fd(&self) -> BorrowedFd<'_> {
-            self.io.get_ref().as_fd()
+            self.io.get_ref().real().as_fd()
         }
     }
 
     impl AsRawFd for TcpStream {
+        #[track_caller]
         fn as_raw_fd(&self) -> RawFd {
-            self.io.get_ref().as_raw_fd()
+            self.io.get_ref().real().as_raw_fd()
         }
     }
 }

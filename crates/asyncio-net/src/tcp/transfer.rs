@@ -3,10 +3,11 @@
 //! All take the connection shared and wait in the `poll_*` seat of its direction, so one task at a time reads and one writes; the
 //! types that offer these calls see to that by borrowing themselves mutably.
 
+use crate::socket::Stream;
 use asyncio_reactor::{Direction, Io};
 use std::future::poll_fn;
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::Shutdown;
 use std::panic::Location;
 use std::task::{Context, Poll};
 
@@ -17,7 +18,7 @@ type Place = &'static Location<'static>;
 const PIECES: usize = 16;
 
 pub(super) fn poll_read(
-    io: &Io<TcpStream>,
+    io: &Io<Stream>,
     place: Place,
     cx: &mut Context<'_>,
     buf: &mut [u8],
@@ -29,7 +30,7 @@ pub(super) fn poll_read(
 }
 
 pub(super) fn poll_read_vectored(
-    io: &Io<TcpStream>,
+    io: &Io<Stream>,
     place: Place,
     cx: &mut Context<'_>,
     bufs: &mut [IoSliceMut<'_>],
@@ -43,7 +44,7 @@ pub(super) fn poll_read_vectored(
 }
 
 pub(super) fn poll_write(
-    io: &Io<TcpStream>,
+    io: &Io<Stream>,
     place: Place,
     cx: &mut Context<'_>,
     buf: &[u8],
@@ -55,7 +56,7 @@ pub(super) fn poll_write(
 }
 
 pub(super) fn poll_write_vectored(
-    io: &Io<TcpStream>,
+    io: &Io<Stream>,
     place: Place,
     cx: &mut Context<'_>,
     bufs: &[IoSlice<'_>],
@@ -68,14 +69,16 @@ pub(super) fn poll_write_vectored(
     io.poll_transfer(Direction::Write, asked, place, cx, || io.get_ref().write_vectored(bufs))
 }
 
-pub(super) fn try_read(io: &Io<TcpStream>, buf: &mut [u8]) -> io::Result<usize> {
+#[track_caller]
+pub(super) fn try_read(io: &Io<Stream>, buf: &mut [u8]) -> io::Result<usize> {
     if buf.is_empty() {
         return at_once(io.get_ref().read(buf));
     }
     io.try_transfer(Direction::Read, buf.len(), || io.get_ref().read(buf))
 }
 
-pub(super) fn try_write(io: &Io<TcpStream>, buf: &[u8]) -> io::Result<usize> {
+#[track_caller]
+pub(super) fn try_write(io: &Io<Stream>, buf: &[u8]) -> io::Result<usize> {
     if buf.is_empty() {
         return at_once(io.get_ref().write(buf));
     }
@@ -95,7 +98,7 @@ fn at_once(result: io::Result<usize>) -> io::Result<usize> {
     }
 }
 
-pub(super) async fn read_exact(io: &Io<TcpStream>, place: Place, buf: &mut [u8]) -> io::Result<()> {
+pub(super) async fn read_exact(io: &Io<Stream>, place: Place, buf: &mut [u8]) -> io::Result<()> {
     let mut filled = 0;
     while filled < buf.len() {
         match poll_fn(|cx| poll_read(io, place, cx, &mut buf[filled..])).await? {
@@ -111,7 +114,7 @@ fn ended_early(got: usize, expected: usize) -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, message)
 }
 
-pub(super) async fn write_all(io: &Io<TcpStream>, place: Place, buf: &[u8]) -> io::Result<()> {
+pub(super) async fn write_all(io: &Io<Stream>, place: Place, buf: &[u8]) -> io::Result<()> {
     let mut left = buf;
     while !left.is_empty() {
         match poll_fn(|cx| poll_write(io, place, cx, left)).await? {
@@ -123,7 +126,7 @@ pub(super) async fn write_all(io: &Io<TcpStream>, place: Place, buf: &[u8]) -> i
 }
 
 /// Shuts writing down, unless the peer did away with the connection already.
-pub(super) fn close_writing(io: &Io<TcpStream>) -> io::Result<()> {
+pub(super) fn close_writing(io: &Io<Stream>) -> io::Result<()> {
     match io.get_ref().shutdown(Shutdown::Write) {
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
         result => result,

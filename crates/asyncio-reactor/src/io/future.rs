@@ -2,8 +2,8 @@
 
 use super::{Io, Registration, Wait};
 use crate::readiness::Direction;
+use crate::source::Source;
 use crate::waiters::Seat;
-use polling::AsSource;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -12,14 +12,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// A place in the queue of a direction, given up when dropped.
-pub(super) struct Place<'a, T: AsSource> {
+pub(super) struct Place<'a, T: Source> {
     io: &'a Io<T>,
     direction: Direction,
     place: &'static Location<'static>,
     ticket: Option<u64>,
 }
 
-impl<'a, T: AsSource> Place<'a, T> {
+impl<'a, T: Source> Place<'a, T> {
     pub(super) fn new(
         io: &'a Io<T>,
         direction: Direction,
@@ -34,7 +34,7 @@ impl<'a, T: AsSource> Place<'a, T> {
     }
 }
 
-impl<T: AsSource> Drop for Place<'_, T> {
+impl<T: Source> Drop for Place<'_, T> {
     fn drop(&mut self) {
         let readiness = self.io.registration.get().map(Registration::readiness);
         if let (Some(_), Some(readiness)) = (self.ticket, readiness) {
@@ -43,7 +43,7 @@ impl<T: AsSource> Drop for Place<'_, T> {
     }
 }
 
-impl<T: AsSource> fmt::Debug for Place<'_, T> {
+impl<T: Source> fmt::Debug for Place<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?} at {}", self.direction, self.place)
     }
@@ -52,9 +52,9 @@ impl<T: AsSource> fmt::Debug for Place<'_, T> {
 /// The future of [`Io::ready`].
 #[must_use = "futures do nothing unless awaited"]
 #[derive(Debug)]
-pub struct ReadyFuture<'a, T: AsSource>(pub(super) Place<'a, T>);
+pub struct ReadyFuture<'a, T: Source>(pub(super) Place<'a, T>);
 
-impl<T: AsSource> ReadyFuture<'_, T> {
+impl<T: Source> ReadyFuture<'_, T> {
     /// Names another place in the source for reports of waiting tasks.
     pub fn at(mut self, place: &'static Location<'static>) -> Self {
         self.0.place = place;
@@ -62,7 +62,7 @@ impl<T: AsSource> ReadyFuture<'_, T> {
     }
 }
 
-impl<T: AsSource> Future for ReadyFuture<'_, T> {
+impl<T: Source> Future for ReadyFuture<'_, T> {
     type Output = io::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -73,12 +73,12 @@ impl<T: AsSource> Future for ReadyFuture<'_, T> {
 
 /// The future of [`Io::call`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct CallFuture<'a, T: AsSource, F> {
+pub struct CallFuture<'a, T: Source, F> {
     pub(super) place: Place<'a, T>,
     pub(super) op: F,
 }
 
-impl<T: AsSource, F> CallFuture<'_, T, F> {
+impl<T: Source, F> CallFuture<'_, T, F> {
     /// Names another place in the source for reports of waiting tasks.
     pub fn at(mut self, place: &'static Location<'static>) -> Self {
         self.place.place = place;
@@ -87,11 +87,11 @@ impl<T: AsSource, F> CallFuture<'_, T, F> {
 }
 
 /// The call is never pinned, only called.
-impl<T: AsSource, F> Unpin for CallFuture<'_, T, F> {}
+impl<T: Source, F> Unpin for CallFuture<'_, T, F> {}
 
 impl<T, R, F> Future for CallFuture<'_, T, F>
 where
-    T: AsSource,
+    T: Source,
     F: FnMut(&T) -> io::Result<R>,
 {
     type Output = io::Result<R>;
@@ -103,7 +103,7 @@ where
     }
 }
 
-impl<T: AsSource, F> fmt::Debug for CallFuture<'_, T, F> {
+impl<T: Source, F> fmt::Debug for CallFuture<'_, T, F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("CallFuture").field(&self.place).finish()
     }
