@@ -84,10 +84,10 @@ impl<T: Send + Sync> Published<T> {
 
 impl<T> Drop for Published<T> {
     fn drop(&mut self) {
-        let pointer = self.pointer.load(Ordering::Acquire);
-        if !pointer.is_null() {
+        let left = self.pointer.load(Ordering::Acquire);
+        if !left.is_null() {
             // SAFETY: as in `replace`; with the place borrowed for good nobody looks.
-            drop(unsafe { Arc::from_raw(pointer) });
+            drop(unsafe { Arc::from_raw(left) });
         }
     }
 }

@@ -80,6 +80,8 @@ trait Callback: Send + Sync {
     fn run(&self) -> Result<(), Box<dyn Any + Send>>;
     fn cancel(&self);
     fn cancelled(&self) -> bool;
+    /// As `cancelled`, without waiting.
+    fn is_cancelled_by_now(&self) -> bool;
     fn discard(&self);
     fn context(&self) -> &ContextSlot;
     fn location(&self) -> &'static Location<'static>;
@@ -130,6 +132,10 @@ impl<F: FnOnce() + Send> Callback for Shared<F> {
 
     fn cancelled(&self) -> bool {
         self.settled().cancelled
+    }
+
+    fn is_cancelled_by_now(&self) -> bool {
+        self.state.lock().cancelled
     }
 
     fn discard(&self) {
@@ -188,6 +194,11 @@ impl Handle {
         self.0.cancelled()
     }
 
+    /// As [`cancelled`](Self::cancelled), without waiting: for texts.
+    pub fn is_cancelled_by_now(&self) -> bool {
+        self.0.is_cancelled_by_now()
+    }
+
     /// Drops the callback unless it has started: its loop is closed. It does not count as cancelled.
     pub fn discard(&self) {
         self.0.discard();
@@ -212,6 +223,7 @@ impl Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Never waits: a report may be made while the callback runs.
-        write!(f, "<Handle created at {}>", self.location())
+        let cancelled = if self.is_cancelled_by_now() { " cancelled" } else { "" };
+        write!(f, "<Handle{cancelled} created at {}>", self.location())
     }
 }

@@ -22,7 +22,9 @@ use crate::sleep::Sleep;
 use crate::worker;
 use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::Mutex;
-use asyncio_task::{Host, JoinError, Runnable, Schedule, ScheduleLocal, TaskList, Unretrieved};
+use asyncio_task::{
+    Host, JoinError, Runnable, Schedule, ScheduleLocal, TaskHandle, TaskList, Unretrieved,
+};
 use std::sync::{Arc, OnceLock, Weak};
 
 /// The lasting part of a loop.
@@ -224,6 +226,12 @@ impl Host for Core {
         }
     }
 
+    fn panicked(&self, task: &TaskHandle, error: &JoinError) -> bool {
+        let mut told = false;
+        self.report(|reporter| told = reporter.task_panicked(task, error));
+        told
+    }
+
     fn unretrieved(&self, task: Unretrieved, error: &JoinError) {
         self.report(|reporter| reporter.unretrieved(task, error));
     }
@@ -251,6 +259,10 @@ impl Host for LocalSide {
 
     fn call_soon(&self, context: ContextSlot, callback: Box<dyn FnOnce() + Send>) {
         self.core().call_soon(context, callback);
+    }
+
+    fn panicked(&self, task: &TaskHandle, error: &JoinError) -> bool {
+        self.core().panicked(task, error)
     }
 
     fn unretrieved(&self, task: Unretrieved, error: &JoinError) {

@@ -55,6 +55,12 @@ pub trait Reporter: Send + Sync + 'static {
     /// A task was still pending when its loop was closed.
     fn task_destroyed(&self, task: TaskHandle);
 
+    /// A task is about to end by a panic; true if that is told hereby, and needs no telling should nobody see the outcome.
+    fn task_panicked(&self, task: &TaskHandle, error: &JoinError) -> bool {
+        let _ = (task, error);
+        false
+    }
+
     /// A task panicked and nobody will see its outcome.
     fn unretrieved(&self, task: Unretrieved, error: &JoinError);
 

@@ -38,6 +38,8 @@ pub struct Lane(Mutex<Inner>);
 /// A callback that panicked, or whose context did when it was dropped.
 #[derive(Debug)]
 pub struct Panicked {
+    /// The callback; `None` if it is its context that panicked.
+    pub handle: Option<Handle>,
     /// Where the callback was queued.
     pub location: &'static Location<'static>,
     /// What it ran in; `None` if that is what panicked.
@@ -106,7 +108,8 @@ impl Lane {
 fn run(callback: Handle) -> Option<Panicked> {
     let location = callback.location();
     let run = callback.run();
-    let context = run.is_err().then(|| callback.get_context());
+    let handle = run.is_err().then(|| callback.clone());
+    let context = handle.as_ref().map(Handle::get_context);
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(callback)));
-    run.and(dropped).err().map(|payload| Panicked { location, context, payload })
+    run.and(dropped).err().map(|payload| Panicked { handle, location, context, payload })
 }

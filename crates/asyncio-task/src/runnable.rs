@@ -2,7 +2,7 @@
 
 use crate::cancel;
 use crate::error::{CancelledError, JoinError};
-use crate::handle;
+use crate::handle::{self, TaskHandle};
 use crate::header::RawTask;
 use crate::panics;
 use crate::state::{
@@ -180,7 +180,23 @@ fn outcome(task: RawTask) -> (bool, u64) {
     match unsafe { (task.vtable().error)(task).map(|error| &*error) } {
         None => (true, 0),
         Some(error) if error.is_cancelled() => (false, CANCELLED),
-        Some(_) => (false, 0),
+        Some(error) => {
+            tell_of_panic(task, error);
+            (false, 0)
+        }
+    }
+}
+
+/// Tells the host before anybody else can see the outcome.
+#[cold]
+fn tell_of_panic(task: RawTask, error: &JoinError) {
+    if !error.is_panic() {
+        return;
+    }
+    // The caller has the token or, while it completes the task, the output: a claim, so there may be a handle.
+    let told = task.host().panicked(&TaskHandle::new_ref(task), error);
+    if told {
+        task.header().state.set_retrieved();
     }
 }
 

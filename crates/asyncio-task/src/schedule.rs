@@ -2,6 +2,7 @@
 
 use crate::cell;
 use crate::error::{CancelledError, JoinError};
+use crate::handle::TaskHandle;
 use crate::id::TaskId;
 use crate::list::TaskList;
 use crate::runnable::Runnable;
@@ -30,6 +31,12 @@ pub trait Host: Send + Sync {
 
     /// Runs a done-callback on the loop's lane, in `context`. A closed loop drops it.
     fn call_soon(&self, context: ContextSlot, callback: Box<dyn FnOnce() + Send>);
+
+    /// A task is about to end by a panic; true if that is told hereby, and needs no telling should nobody see the outcome.
+    fn panicked(&self, task: &TaskHandle, error: &JoinError) -> bool {
+        let _ = (task, error);
+        false
+    }
 
     /// A task panicked and nobody will see its outcome.
     fn unretrieved(&self, task: Unretrieved, error: &JoinError);

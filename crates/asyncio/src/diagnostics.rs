@@ -3,9 +3,11 @@
 use crate::events::{EventLoop, WeakLoop};
 use asyncio_base::context::{Context, ContextSlot, run_in};
 use asyncio_base::sync::Mutex;
+use asyncio_scheduler::Handle;
 use asyncio_scheduler::{Reporter, lane};
-use asyncio_task::{JoinError, PanicError, TaskHandle, Unretrieved};
+use asyncio_task::{JoinError, PanicError, TaskHandle, TaskId, Unretrieved};
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -27,6 +29,10 @@ pub struct ExceptionContext {
     pub task: Option<TaskHandle>,
     /// The name of the task it happened to, also when the task is gone.
     pub task_name: Option<Arc<str>>,
+    /// The callback it happened to.
+    pub handle: Option<Handle>,
+    /// The settable future it happened to, as it was then.
+    pub future: Option<FutureInfo>,
     /// Where the task, future or callback was made.
     pub source: Option<&'static Location<'static>>,
     /// What the handler was told when it failed itself.
@@ -34,6 +40,16 @@ pub struct ExceptionContext {
 }
 
 impl ExceptionContext {
+    /// The report of a settable future whose error nobody looked at.
+    pub(crate) fn never_retrieved(
+        error: impl Error + Send + Sync + 'static,
+        location: &'static Location<'static>,
+    ) -> Self {
+        let mut report = Self::new("Future exception was never retrieved");
+        report.future = Some(FutureInfo::failed(&error, location));
+        report.with_source(location).with_exception(error)
+    }
+
     /// A report that says `message`.
     pub fn new(message: impl Into<String>) -> Self {
         ExceptionContext { message: message.into(), ..Self::default() }
@@ -42,6 +58,13 @@ impl ExceptionContext {
     /// The same report, naming the error.
     pub fn with_exception(mut self, error: impl Error + Send + Sync + 'static) -> Self {
         self.exception = Some(Arc::new(error));
+        self
+    }
+
+    pub(crate) fn with_task(mut self, task: TaskHandle) -> Self {
+        self.source = Some(task.location());
+        self.task_name = Some(task.get_name());
+        self.task = Some(task);
         self
     }
 
@@ -58,8 +81,14 @@ impl fmt::Display for ExceptionContext {
         if let Some(original) = &self.original {
             write!(f, "\ncontext: {}", original.message)?;
         }
-        if let Some(source) = self.source {
-            write!(f, "\nsource: {source}")?;
+        if let Some(future) = &self.future {
+            write!(f, "\nfuture: {future:?}")?;
+        }
+        match (&self.handle, self.source) {
+            // Handles and futures show where they were made.
+            (Some(handle), _) => write!(f, "\nhandle: {handle:?}")?,
+            (None, Some(source)) if self.future.is_none() => write!(f, "\nsource: {source}")?,
+            (None, _) => {}
         }
         match (&self.task, &self.task_name) {
             (Some(task), _) => write!(f, "\ntask: {task:?}")?,
@@ -70,6 +99,32 @@ impl fmt::Display for ExceptionContext {
             Some(error) => write!(f, "\nexception: {error}"),
             None => Ok(()),
         }
+    }
+}
+
+/// What there is to know of a settable future that nobody holds any more. Its `Debug` text is the future's.
+#[derive(Clone)]
+pub struct FutureInfo {
+    shown: Arc<str>,
+    location: &'static Location<'static>,
+}
+
+impl FutureInfo {
+    /// Of a future that has failed.
+    pub(crate) fn failed(error: &dyn fmt::Display, location: &'static Location<'static>) -> Self {
+        let shown = format!("<Future finished exception={error} created at {location}>");
+        FutureInfo { shown: shown.into(), location }
+    }
+
+    /// Where the future was made.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+}
+
+impl fmt::Debug for FutureInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
     }
 }
 
@@ -109,11 +164,23 @@ pub type ExceptionHandler = Arc<dyn Fn(&EventLoop, &ExceptionContext) + Send + S
 pub(crate) struct Diagnostics {
     handler: Mutex<Option<ExceptionHandler>>,
     event_loop: Mutex<Option<WeakLoop>>,
+    leftovers: Mutex<Leftovers>,
+}
+
+/// The tasks that a runner has cancelled at its end.
+#[derive(Default)]
+struct Leftovers {
+    tasks: BTreeSet<TaskId>,
+    /// Those that panicked.
+    failed: Vec<(TaskHandle, Arc<dyn Error + Send + Sync>)>,
 }
 
 /// Hears of tasks whose handles are dropped after their loop: nobody's handler is left, so the default one writes.
-static ORPHANS: Diagnostics =
-    Diagnostics { handler: Mutex::new(None), event_loop: Mutex::new(None) };
+static ORPHANS: Diagnostics = Diagnostics {
+    handler: Mutex::new(None),
+    event_loop: Mutex::new(None),
+    leftovers: Mutex::new(Leftovers { tasks: BTreeSet::new(), failed: Vec::new() }),
+};
 
 /// Lets the default handler hear of tasks that outlive their loop.
 pub(crate) fn hear_orphans() {
@@ -134,6 +201,22 @@ impl Diagnostics {
 
     pub(crate) fn handler(&self) -> Option<ExceptionHandler> {
         self.handler.lock().clone()
+    }
+
+    /// From now on the panics of these are errors of a runner's end.
+    pub(crate) fn watch_leftovers(&self, tasks: &[TaskHandle]) {
+        self.leftovers.lock().tasks = tasks.iter().map(TaskHandle::id).collect();
+    }
+
+    /// They have ended: reports those that panicked.
+    pub(crate) fn report_leftovers(&self) {
+        let failed = std::mem::take(&mut *self.leftovers.lock()).failed;
+        for (task, error) in failed {
+            let message = "unhandled exception during asyncio.run() shutdown";
+            let mut report = ExceptionContext::new(message).with_task(task);
+            report.exception = Some(error);
+            self.call(report);
+        }
     }
 
     /// Tells the handler, in the context of the task it is about, if there is one.
@@ -177,16 +260,22 @@ impl Reporter for Diagnostics {
         let location = callback.location;
         let report = ExceptionContext::new(format!("Exception in callback created at {location}"));
         let mut report = report.with_source(location);
+        report.handle = callback.handle;
         report.exception = Some(Panicked::from_payload(callback.payload));
         self.call_in(callback.context, report);
     }
 
     fn task_destroyed(&self, task: TaskHandle) {
-        let report = ExceptionContext::new("Task was destroyed but it is pending!");
-        let mut report = report.with_source(task.location());
-        report.task_name = Some(task.get_name());
-        report.task = Some(task);
-        self.call(report);
+        self.call(ExceptionContext::new("Task was destroyed but it is pending!").with_task(task));
+    }
+
+    fn task_panicked(&self, task: &TaskHandle, error: &JoinError) -> bool {
+        let mut leftovers = self.leftovers.lock();
+        let (true, Some(panic)) = (leftovers.tasks.contains(&task.id()), error.as_panic()) else {
+            return false;
+        };
+        leftovers.failed.push((task.clone(), Panicked::of(panic)));
+        true
     }
 
     fn unretrieved(&self, task: Unretrieved, error: &JoinError) {

@@ -452,9 +452,7 @@ impl<T, E> Drop for Future<T, E> {
 impl<T, E> Drop for Shared<T, E> {
     fn drop(&mut self) {
         if let Some(text) = self.promise.unseen() {
-            let mut report = ExceptionContext::new("Future exception was never retrieved");
-            report.exception = Some(Arc::new(Unseen(text)));
-            report.source = Some(self.location);
+            let report = ExceptionContext::never_retrieved(Unseen(text), self.location);
             self.event_loop.call_exception_handler(report);
         }
     }

@@ -56,7 +56,9 @@ impl TimerHandle {
 
 impl fmt::Debug for TimerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<TimerHandle when={:?} created at {}>", self.when, self.handle.location())
+        let cancelled = if self.handle.is_cancelled_by_now() { " cancelled" } else { "" };
+        let location = self.handle.location();
+        write!(f, "<TimerHandle{cancelled} when={:?} created at {location}>", self.when)
     }
 }
 

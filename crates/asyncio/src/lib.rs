@@ -34,7 +34,7 @@ pub use crate::as_completed::{
     AsCompleted, AsCompletedUntil, Completions, NextCompleted, as_completed,
 };
 pub use crate::contextvars::{Context, ContextVar, Token, copy_context};
-pub use crate::diagnostics::{ExceptionContext, ExceptionHandler};
+pub use crate::diagnostics::{ExceptionContext, ExceptionHandler, FutureInfo};
 pub use crate::ensure_future::{IntoTask, ensure_future};
 pub use crate::events::{
     EventLoop, Metrics, get_event_loop, get_running_loop, new_event_loop, now, set_event_loop,

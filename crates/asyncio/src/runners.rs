@@ -6,14 +6,18 @@ use crate::events::{EventLoop, forget_event_loop, set_event_loop, try_get_runnin
 use crate::exceptions::RunError;
 use crate::signals::end_by_interrupt;
 use crate::threads::wait_closed;
+use crate::timeouts::{TimeoutError, timeout_at};
 use asyncio_base::context::ContextSlot;
 use asyncio_task::{Options, TaskHandle};
 use std::future::Future;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the end of a runner waits for the threads of the default executor.
 const EXECUTOR_JOIN_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// How often the end of a runner cancels what is left: tasks may make others while they clean up, but not for ever.
+const ROUNDS: usize = 16;
 
 /// Runs `main` on a loop of its own, ends what it left behind, and gives what it returned.
 ///
@@ -160,45 +164,92 @@ impl Runner {
     /// reported), and closes the loop. Dropping the runner does the same.
     pub fn close(self) {}
 
-    fn finish(&self) {
+    /// As [`close`](Self::close), but waits for tasks and threads at most for `limit` all in all. Tasks that have not ended by then are dropped with
+    /// the loop, and reported.
+    ///
+    /// # Errors
+    ///
+    /// If not all had ended. The runner is closed all the same.
+    ///
+    /// # Python
+    ///
+    /// No twin: there a task that resists its cancel keeps `asyncio.run` from returning.
+    pub fn close_timeout(self, limit: Duration) -> Result<(), TimeoutError> {
+        let deadline = self.event_loop.time().checked_add(limit);
+        if self.finish(deadline) { Ok(()) } else { Err(TimeoutError) }
+    }
+
+    /// Ends what is left, in asyncio's order; false if the time for it was over first. The loop is closed whatever happens.
+    fn finish(&self, deadline: Option<Instant>) -> bool {
         if self.event_loop.is_closed() || self.event_loop.is_running() {
-            return;
+            return true;
         }
-        self.cancel_all_tasks();
-        self.shut_executor_down();
-        if let Err(error) = self.event_loop.close() {
-            let report = ExceptionContext::new("the event loop of a runner was not closed");
-            self.event_loop.call_exception_handler(report.with_exception(error));
-        }
+        let _close = CloseLoop(&self.event_loop);
+        let tasks = self.cancel_all_tasks(deadline);
+        let executor = self.shut_executor_down(deadline);
+        tasks && executor
     }
 
     /// Waits for the threads of the default executor, so that what they were given is done before the program goes on.
-    fn shut_executor_down(&self) {
-        let Some(executor) = self.event_loop.default_executor().shut_down() else { return };
+    fn shut_executor_down(&self, deadline: Option<Instant>) -> bool {
+        let Some(executor) = self.event_loop.default_executor().shut_down() else { return true };
+        let left = deadline.map(|at| at.saturating_duration_since(self.event_loop.time()));
+        let limit = left.unwrap_or(EXECUTOR_JOIN_TIMEOUT).min(EXECUTOR_JOIN_TIMEOUT);
         let report = ExceptionContext::new("asyncio.run() shutdown went on without its executor");
-        let report = match self
-            .event_loop
-            .run_until_complete(wait_closed(executor, Some(EXECUTOR_JOIN_TIMEOUT)))
-        {
-            Ok(Ok(())) => return,
+        let closed = self.event_loop.run_until_complete(wait_closed(executor, Some(limit)));
+        let report = match closed {
+            Ok(Ok(())) => return true,
             Ok(Err(error)) => report.with_exception(error),
             Err(error) => report.with_exception(error),
         };
         self.event_loop.call_exception_handler(report);
+        false
     }
 
-    fn cancel_all_tasks(&self) {
-        let tasks = self.event_loop.all_tasks();
-        if tasks.is_empty() {
-            return;
+    /// Cancels what is left and waits until it has ended, and so with what that has made meanwhile.
+    fn cancel_all_tasks(&self, deadline: Option<Instant>) -> bool {
+        for _ in 0..ROUNDS {
+            let tasks = self.event_loop.all_tasks();
+            if tasks.is_empty() {
+                break;
+            }
+            let diagnostics = self.event_loop.diagnostics();
+            diagnostics.watch_leftovers(&tasks);
+            tasks.iter().for_each(|task| {
+                task.cancel();
+            });
+            let ended = self.run_until(deadline, wait_for_all(&tasks));
+            diagnostics.report_leftovers();
+            if !ended {
+                return false;
+            }
         }
-        tasks.iter().for_each(|task| {
-            task.cancel();
-        });
-        let ended = self.event_loop.run_until_complete(wait_for_all(&tasks));
-        if let Err(error) = ended {
+        true
+    }
+
+    /// Runs a step of the end; false if the time for it was over, or it was cut short.
+    fn run_until(&self, deadline: Option<Instant>, step: impl Future<Output = ()>) -> bool {
+        let event_loop = &self.event_loop;
+        let ended = match deadline {
+            None => event_loop.run_until_complete(step).map(|()| true),
+            Some(at) => event_loop.run_until_complete(timeout_at(at, step)).map(|r| r.is_ok()),
+        };
+        ended.unwrap_or_else(|error| {
             let report = ExceptionContext::new("asyncio.run() shutdown was cut short");
-            self.event_loop.call_exception_handler(report.with_exception(error));
+            event_loop.call_exception_handler(report.with_exception(error));
+            false
+        })
+    }
+}
+
+/// Closes the loop when dropped, also if a step of the end fails.
+struct CloseLoop<'a>(&'a EventLoop);
+
+impl Drop for CloseLoop<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.close() {
+            let report = ExceptionContext::new("the event loop of a runner was not closed");
+            self.0.call_exception_handler(report.with_exception(error));
         }
     }
 }
@@ -211,7 +262,7 @@ async fn wait_for_all(tasks: &[TaskHandle]) {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        self.finish();
+        self.finish(None);
         forget_event_loop(&self.event_loop);
     }
 }

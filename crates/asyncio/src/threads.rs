@@ -379,8 +379,6 @@ impl<R: Send + 'static> Mirror<R> {
     /// Nobody holds the future any more.
     fn report(self, outcome: Result<R, JoinError>) {
         let Some(error) = outcome.err().filter(JoinError::is_panic) else { return };
-        let mut report = ExceptionContext::new("Future exception was never retrieved");
-        report.source = Some(self.location);
-        self.diagnostics.call(report.with_exception(error));
+        self.diagnostics.call(ExceptionContext::never_retrieved(error, self.location));
     }
 }

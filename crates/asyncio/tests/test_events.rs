@@ -373,6 +373,7 @@ fn a_handle_shows_where_it_was_made() {
     assert!(shown.starts_with(&expected) && shown.ends_with('>'), "{shown}");
     handle.cancel();
     let cancelled = format!("{handle:?}");
+    assert_eq!(cancelled, shown.replace("<Handle", "<Handle cancelled"));
     handle.cancel();
     assert_eq!(format!("{handle:?}"), cancelled);
     event_loop.close().unwrap();

@@ -211,3 +211,33 @@ fn the_handler_runs_in_the_context_of_the_task() {
     });
     assert_eq!(log.take(), [Some("bar")]);
 }
+
+/// The contract's row of keys: a report of a callback names it, and one of a settable future shows it.
+#[test]
+fn reports_name_the_handle_and_the_future() {
+    let event_loop = new_loop();
+    let log = Log::new();
+    let note = log.clone();
+    event_loop.set_exception_handler(Some(move |_: &_, context: &ExceptionContext| {
+        let future =
+            context.future.as_ref().map(|future| (format!("{future:?}"), future.location().line()));
+        note.push((context.handle.clone(), future, context.to_string()));
+    }));
+    let handle = event_loop.call_soon(|| panic!("spam"));
+    one_pass(&event_loop);
+    let (named, future, shown) = log.take().remove(0);
+    assert!(named.unwrap().is(&handle) && future.is_none());
+    assert!(shown.contains(&format!("\nhandle: {handle:?}\nexception: panic: spam")), "{shown}");
+
+    let line = line!() + 1;
+    let future = event_loop.create_future::<(), &str>();
+    future.set_exception("eggs").unwrap();
+    drop(future);
+    let (named, future, shown) = log.take().remove(0);
+    assert!(named.is_none());
+    let (text, at) = future.unwrap();
+    assert_eq!(at, line);
+    assert!(text.starts_with("<Future finished exception=\"eggs\" created at "), "{text}");
+    assert!(shown.contains(&format!("\nfuture: {text}\nexception: \"eggs\"")), "{shown}");
+    event_loop.close().unwrap();
+}

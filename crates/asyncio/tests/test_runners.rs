@@ -15,14 +15,16 @@
 mod common;
 
 use asyncio::{
-    ContextVar, RunError, Runner, Task, all_tasks, create_task, current_task, get_event_loop,
-    get_running_loop, run, secs, sleep, try_get_running_loop, yield_now,
+    ContextVar, RunError, Runner, Task, TimeoutError, all_tasks, create_task, current_task,
+    get_event_loop, get_running_loop, run, secs, sleep, try_get_running_loop, uncancellable,
+    with_finally, yield_now,
 };
-use common::{Dropped, Log, panic_message, reports};
+use common::{Dropped, Log, only_message, panic_message, reports};
 use std::future::pending;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// CPython test_runners: test_asyncio_run_return
 #[test]
@@ -115,34 +117,119 @@ fn leftovers_are_cancelled_and_waited_for() {
     assert!(left.done() && left.cancelled() && dropped.load(Ordering::SeqCst));
 }
 
+/// Panics in its destructor.
+struct Fails;
+
+impl Drop for Fails {
+    fn drop(&mut self) {
+        panic!("while being cancelled");
+    }
+}
+
 /// CPython test_runners: test_asyncio_run_reports_hanging_tasks_errors
 ///
-/// Reported as a failed task that nobody awaits.
+/// Reported once, whether or not somebody holds the task.
 #[test]
 fn an_error_of_a_leftover_is_reported() {
-    struct Fails;
-    impl Drop for Fails {
-        fn drop(&mut self) {
-            panic!("while being cancelled");
-        }
+    let log = Log::new();
+    let note = log.clone();
+    let (held,): (Task<()>,) = run(async move {
+        let reported = reports(&get_running_loop());
+        note.push(reported);
+        let leave = |name: &'static str| {
+            let task = async {
+                let _fails = Fails;
+                pending::<()>().await
+            };
+            create_task(task).named(name)
+        };
+        leave("dropped").detach();
+        let held = leave("held");
+        yield_now().await;
+        (held,)
+    });
+    let mut reports = log.take()[0].take();
+    for (report, name) in reports.drain(..).zip(["dropped", "held"]) {
+        assert_eq!(report.message, "unhandled exception during asyncio.run() shutdown");
+        assert_eq!(report.task_name.as_deref(), Some(name));
+        assert!(report.task.is_some_and(|task| task.done() && !task.cancelled()));
+        assert_eq!(report.exception.as_deref(), Some("panic: while being cancelled"));
+    }
+    assert!(held.result().unwrap().as_ref().unwrap_err().is_panic());
+}
+
+/// What a leftover awaits and answers is nobody else's business, nor is what failed before.
+#[test]
+fn only_leftovers_are_reported_so() {
+    let log = Log::new();
+    let note = log.clone();
+    run(async move {
+        note.push(reports(&get_running_loop()));
+        let failed: Task<()> = create_task(async { panic!("early") });
+        failed.detach();
+        let clean_up = || async {
+            let failing: Task<()> = create_task(async { panic!("answered") });
+            assert!(failing.await.unwrap_err().is_panic());
+        };
+        create_task(with_finally(pending::<()>(), clean_up)).detach();
+        yield_now().await;
+    });
+    let reports = log.take()[0].take();
+    let told: Vec<_> = reports.iter().map(|report| report.message.as_str()).collect();
+    assert_eq!(told, ["Task exception was never retrieved"]);
+}
+
+/// Tasks that are made by clean-ups are ended too; if that has no end, the loop is closed over the last.
+#[test]
+fn leftovers_that_make_tasks_end() {
+    let ended = Arc::new(AtomicUsize::new(0));
+    let count = ended.clone();
+    run(async move {
+        let clean_up = move || async move {
+            let count_second = count.clone();
+            let second = with_finally(pending::<()>(), move || async move {
+                count_second.fetch_add(10, Ordering::SeqCst);
+            });
+            create_task(second).detach();
+            yield_now().await;
+            count.fetch_add(1, Ordering::SeqCst);
+        };
+        create_task(with_finally(pending::<()>(), clean_up)).detach();
+        yield_now().await;
+    });
+    assert_eq!(ended.load(Ordering::SeqCst), 11);
+
+    fn respawn() -> impl Future<Output = ()> + Send {
+        with_finally(pending::<()>(), || async {
+            let again: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(respawn());
+            create_task(again).detach();
+            yield_now().await;
+        })
     }
     let log = Log::new();
     let note = log.clone();
-    let answer = run(async move {
-        let reported = reports(&get_running_loop());
-        note.push(reported);
-        let left = create_task(async {
-            let _fails = Fails;
-            pending::<()>().await
-        });
-        left.named("leftover").detach();
+    run(async move {
+        note.push(reports(&get_running_loop()));
+        create_task(respawn()).detach();
         yield_now().await;
-        123
     });
-    assert_eq!(answer, 123);
-    let [report] = <[_; 1]>::try_from(log.take()[0].take()).unwrap();
-    assert_eq!(report.task_name.as_deref(), Some("leftover"));
-    assert_eq!(report.exception.as_deref(), Some("panic: while being cancelled"));
+    assert_eq!(only_message(&log.take()[0]), "Task was destroyed but it is pending!");
+}
+
+/// A limit for those who resist.
+#[test]
+fn a_runner_may_be_closed_in_time() {
+    let mut runner = Runner::new().unwrap();
+    let reports = reports(&runner.get_loop());
+    runner.run(async { create_task(uncancellable(pending::<()>())).detach() }).unwrap();
+    let event_loop = runner.get_loop();
+    assert_eq!(runner.close_timeout(secs(0.01)), Err(TimeoutError::default()));
+    assert!(event_loop.is_closed());
+    assert_eq!(only_message(&reports), "Task was destroyed but it is pending!");
+
+    let mut runner = Runner::new().unwrap();
+    runner.run(async { create_task(pending::<()>()).detach() }).unwrap();
+    assert_eq!(runner.close_timeout(secs(60.0)), Ok(()));
 }
 
 /// CPython test_runners: test_asyncio_run_set_event_loop, test_set_event_loop_called_once
