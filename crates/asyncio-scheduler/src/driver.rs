@@ -4,6 +4,7 @@
 //! here, one with its own clock and its own choices and without descriptors or threads, and the same scheduler is simulated. What a
 //! poller and a socket are is not known here: they have seams of their own where the calls are made, below the driver.
 
+use crate::callback::Handle;
 use crate::lane::Panicked;
 use asyncio_task::{JoinError, TaskHandle, Unretrieved};
 use std::io;
@@ -45,10 +46,25 @@ pub trait Driver: Send + Sync + 'static {
     fn start_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<()>;
 }
 
+/// What a worker runs between two looks at its queue.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// A turn of a task.
+    Task(TaskHandle),
+    /// A callback.
+    Callback(Handle),
+}
+
 /// Hears of what went wrong where nobody waits for it: the facade's exception handler.
 ///
 /// A reporter that panics itself is heard by nobody but the panic hook; the loop goes on.
 pub trait Reporter: Send + Sync + 'static {
+    /// Runs a step by calling `run`, and may look at the clock before and after; while the loop is [watched](crate::Loop::set_watched).
+    fn watch(&self, step: &Step, run: &mut dyn FnMut()) {
+        let _ = step;
+        run();
+    }
+
     /// A callback panicked.
     fn callback_panicked(&self, callback: Panicked);
 

@@ -8,7 +8,7 @@
 
 use crate::callback::{Handle, Kind};
 use crate::core::{Anywhere, Core, Pinned};
-use crate::driver::{Driver, Reporter};
+use crate::driver::{Driver, Reporter, Step};
 use crate::errors::{LoopClosed, RunError};
 use crate::gate::{Gate, NotIdle};
 use crate::lane::Lane;
@@ -33,6 +33,8 @@ pub struct Loop {
     reporter: Arc<dyn Reporter>,
     /// Published before a fence, looked at after one: see `sleep.rs`.
     stopping: AtomicBool,
+    /// Steps are run through the reporter. Read before each, so relaxed: a step more or less does not matter.
+    watched: AtomicBool,
     /// Worker 0's queue while no thread is worker 0.
     idle_queue: Mutex<Option<RunQueue>>,
     /// The thread that is worker 0, or was it last: local tasks belong to it.
@@ -50,6 +52,7 @@ impl Loop {
             driver,
             reporter,
             stopping: AtomicBool::new(false),
+            watched: AtomicBool::new(false),
             idle_queue: Mutex::new(Some(RunQueue::new())),
             local_thread: Mutex::new(None),
         });
@@ -75,6 +78,27 @@ impl Loop {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(code)) {
             self.report(|reporter| reporter.destructor_panicked(JoinError::panicked(panic)));
         }
+    }
+
+    /// Has every step run by [`Reporter::watch`], or no longer. Any thread, at any time.
+    pub fn set_watched(&self, watched: bool) {
+        self.watched.store(watched, Ordering::Relaxed);
+    }
+
+    /// Whether steps are run by [`Reporter::watch`].
+    #[inline]
+    pub fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    /// Runs a step under the eyes of the reporter.
+    pub(crate) fn watch<R>(&self, step: Step, run: impl FnOnce() -> R) -> R {
+        let (mut run, mut result) = (Some(run), None);
+        self.report(|reporter| reporter.watch(&step, &mut || result = run.take().map(|run| run())));
+        // The last reference to the values of a callback's context, perhaps.
+        self.reporting(|| drop(step));
+        let run = || run.take().map(|run| run());
+        result.or_else(run).expect("a step is run by the reporter or here")
     }
 
     /// Whether the loop is inside a run.

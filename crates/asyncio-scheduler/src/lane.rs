@@ -81,6 +81,11 @@ impl Lane {
 
     /// Spends a ticket.
     pub fn run_one(&self) -> Spent {
+        self.run_one_by(run)
+    }
+
+    /// Spends a ticket; `run` runs the callback.
+    pub(crate) fn run_one_by(&self, run: impl FnOnce(Handle) -> Option<Panicked>) -> Spent {
         let mut inner = self.0.lock();
         if inner.running {
             inner.owed += 1;
@@ -105,7 +110,7 @@ impl Lane {
 }
 
 /// Runs the callback and lets go of it; the values of its context may be dropped with it, and are anybody's code too.
-fn run(callback: Handle) -> Option<Panicked> {
+pub(crate) fn run(callback: Handle) -> Option<Panicked> {
     let location = callback.location();
     let run = callback.run();
     let handle = run.is_err().then(|| callback.clone());

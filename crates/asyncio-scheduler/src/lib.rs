@@ -34,6 +34,6 @@ pub mod worker;
 
 pub use callback::Handle;
 pub use core::set_last_resort;
-pub use driver::{Driver, Reporter, Wait};
+pub use driver::{Driver, Reporter, Step, Wait};
 pub use errors::{CloseError, LoopClosed, RunError};
 pub use event_loop::Loop;

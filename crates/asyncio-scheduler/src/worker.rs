@@ -8,8 +8,9 @@
 //! no system call each.
 
 use crate::core::Core;
-use crate::driver::Wait;
+use crate::driver::{Step, Wait};
 use crate::event_loop::Loop;
+use crate::lane::{self, Spent};
 use crate::run_queue::{Entry, RunQueue};
 use asyncio_task::{Ran, Runnable, TaskId};
 use std::cell::{Cell, RefCell};
@@ -135,18 +136,37 @@ impl Worker {
 
     pub(crate) fn run(&self, entry: Entry) {
         match entry {
+            // The one branch that debug mode costs while it is off.
+            entry if self.event_loop.is_watched() => self.run_watched(entry),
+            Entry::Task(token) => self.after_turn(token.run(UNLIMITED)),
+            Entry::Ticket => self.after_callback(self.event_loop.lane().run_one()),
+        }
+    }
+
+    #[cold]
+    fn run_watched(&self, entry: Entry) {
+        let event_loop = &self.event_loop;
+        match entry {
             Entry::Task(token) => {
-                if let Ran::Again(token) = token.run(UNLIMITED) {
-                    self.queue.push(Entry::Task(token));
-                }
+                let step = Step::Task(token.handle());
+                self.after_turn(event_loop.watch(step, || token.run(UNLIMITED)));
             }
-            Entry::Ticket => {
-                let spent = self.event_loop.lane().run_one();
-                (0..spent.owed).for_each(|_| self.queue.push(Entry::Ticket));
-                if let Some(panicked) = spent.panicked {
-                    self.event_loop.report(|r| r.callback_panicked(panicked));
-                }
-            }
+            Entry::Ticket => self.after_callback(event_loop.lane().run_one_by(|callback| {
+                event_loop.watch(Step::Callback(callback.clone()), || lane::run(callback))
+            })),
+        }
+    }
+
+    fn after_turn(&self, ran: Ran) {
+        if let Ran::Again(token) = ran {
+            self.queue.push(Entry::Task(token));
+        }
+    }
+
+    fn after_callback(&self, spent: Spent) {
+        (0..spent.owed).for_each(|_| self.queue.push(Entry::Ticket));
+        if let Some(panicked) = spent.panicked {
+            self.event_loop.report(|r| r.callback_panicked(panicked));
         }
     }
 

@@ -55,6 +55,11 @@ impl Runnable {
         self.0.header().id
     }
 
+    /// A handle to the task.
+    pub fn handle(&self) -> TaskHandle {
+        TaskHandle::new_ref(self.0)
+    }
+
     /// Gives the task one turn: delivers a recorded cancel, or polls the future once.
     ///
     /// `budget` is the number of ready operations the task may do, `u32::MAX` for any number. Never panics: a panic of the

@@ -5,7 +5,7 @@ use asyncio_base::context::ContextSlot;
 use asyncio_scheduler::callback::Kind;
 use asyncio_scheduler::event_loop::MainOutcome;
 use asyncio_scheduler::lane::Panicked;
-use asyncio_scheduler::{Driver, Handle, Loop, LoopClosed, Reporter, Wait};
+use asyncio_scheduler::{Driver, Handle, Loop, LoopClosed, Reporter, Step, Wait};
 use asyncio_task::{JoinError, Options, Task, TaskHandle, Unretrieved};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -179,6 +179,16 @@ impl MockReporter {
 }
 
 impl Reporter for MockReporter {
+    fn watch(&self, step: &Step, run: &mut dyn FnMut()) {
+        let what = match step {
+            Step::Task(task) => task.get_name().to_string(),
+            Step::Callback(_) => "callback".to_owned(),
+        };
+        self.note(format!("begins: {what}"));
+        run();
+        self.note(format!("ends: {what}"));
+    }
+
     fn callback_panicked(&self, callback: Panicked) {
         assert!(callback.location.file().ends_with(".rs"));
         self.note(format!("callback panicked: {}", message(&*callback.payload)));
