@@ -2,14 +2,14 @@
 //!
 //! | build | atomics | locks | cell |
 //! |---|---|---|---|
-//! | plain | std | std, poison ignored | std |
+//! | plain | std | `parking_lot` | std |
 //! | `--cfg asyncio_loom` | loom | loom | loom, access tracked |
-//! | `--cfg tsan` | std | `parking_lot`, whose code is instrumented with ours | std |
+//! | `--cfg tsan` | std, a load after a fence is an RMW | `parking_lot`, whose code is instrumented with ours | std |
 //! | `--cfg asyncio_count_rmw` | std, each locked read-modify-write counted | as plain, two counted per lock held | std |
 //!
 //! The cfg has a private name because a plain `loom` cfg would flip dependencies too.
-//! Poison is ignored on purpose: no lock of asyncio is held while user code runs, so a poisoned lock could only make one
-//! task's panic hurt another.
+//! No lock is poisoned, on purpose: no lock of asyncio is held while user code runs, so poison could only make one task's
+//! panic hurt another.
 //!
 //! Every crate takes its atomics from here, never from std: a protocol that loom cannot see is not modelled.
 
