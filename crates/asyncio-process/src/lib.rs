@@ -1,10 +1,11 @@
-//! The signals of the process. Only `asyncio` promises a stable API; this crate does not.
+//! The signals of the process, and the clock of a thread. Only `asyncio` promises a stable API; this crate does not.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`published`] | a value that signal handlers may look at, and that can be taken away from them |
 //! | `caught` | which signals came for a loop, and how the loop is woken |
 //! | `interrupt` | Ctrl-C while a runner runs: the first press is the loop's business, the second ends the program |
+//! | `clock` | how long a thread was on a processor |
 //! | `catch` | signals that the program has asked its loop to hear of |
 //!
 //! A signal handler interrupts any code at any point, so it may do next to nothing: it sets a bit, ends the poller's wait and returns.
@@ -12,7 +13,7 @@
 //!
 //! # Unsafe
 //!
-//! `sys.rs` (the system calls) and `published.rs` (a pointer that handlers may be looking through).
+//! `sys.rs` and `clock.rs` (the system calls) and `published.rs` (a pointer that handlers may be looking through).
 
 pub mod published;
 
@@ -21,6 +22,7 @@ pub mod published;
 mod catch;
 #[cfg(all(unix, not(asyncio_loom)))]
 mod caught;
+mod clock;
 #[cfg(all(unix, not(asyncio_loom)))]
 mod interrupt;
 #[cfg(all(unix, not(asyncio_loom)))]
@@ -30,5 +32,6 @@ mod sys;
 pub use catch::{Catch, CatchError};
 #[cfg(all(unix, not(asyncio_loom)))]
 pub use caught::{Came, Caught};
+pub use clock::thread_time;
 #[cfg(all(unix, not(asyncio_loom)))]
 pub use interrupt::{Interrupt, end_by_interrupt};

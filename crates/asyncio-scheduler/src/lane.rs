@@ -55,7 +55,7 @@ pub struct Spent {
     /// Tickets that were popped meanwhile: queue as many.
     pub owed: usize,
     /// The callback that ran and panicked.
-    pub panicked: Option<Panicked>,
+    pub panicked: Option<Box<Panicked>>,
 }
 
 impl Lane {
@@ -85,7 +85,7 @@ impl Lane {
     }
 
     /// Spends a ticket; `run` runs the callback.
-    pub(crate) fn run_one_by(&self, run: impl FnOnce(Handle) -> Option<Panicked>) -> Spent {
+    pub(crate) fn run_one_by(&self, run: impl FnOnce(Handle) -> Option<Box<Panicked>>) -> Spent {
         let mut inner = self.0.lock();
         if inner.running {
             inner.owed += 1;
@@ -110,11 +110,12 @@ impl Lane {
 }
 
 /// Runs the callback and lets go of it; the values of its context may be dropped with it, and are anybody's code too.
-pub(crate) fn run(callback: Handle) -> Option<Panicked> {
+pub(crate) fn run(callback: Handle) -> Option<Box<Panicked>> {
     let location = callback.location();
     let run = callback.run();
     let handle = run.is_err().then(|| callback.clone());
     let context = handle.as_ref().map(Handle::get_context);
     let dropped = catch_unwind(AssertUnwindSafe(|| drop(callback)));
-    run.and(dropped).err().map(|payload| Panicked { handle, location, context, payload })
+    let payload = run.and(dropped).err()?;
+    Some(Box::new(Panicked { handle, location, context, payload }))
 }

@@ -166,7 +166,7 @@ impl Worker {
     fn after_callback(&self, spent: Spent) {
         (0..spent.owed).for_each(|_| self.queue.push(Entry::Ticket));
         if let Some(panicked) = spent.panicked {
-            self.event_loop.report(|r| r.callback_panicked(panicked));
+            self.event_loop.report(|r| r.callback_panicked(*panicked));
         }
     }
 

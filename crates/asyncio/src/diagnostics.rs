@@ -1,10 +1,10 @@
 //! The loop's exception handler: where errors go that nobody waits for.
 
+use crate::debug::Watch;
 use crate::events::{EventLoop, WeakLoop};
 use asyncio_base::context::{Context, ContextSlot, run_in};
 use asyncio_base::sync::Mutex;
-use asyncio_scheduler::Handle;
-use asyncio_scheduler::{Reporter, lane};
+use asyncio_scheduler::{Handle, Reporter, Step, lane};
 use asyncio_task::{JoinError, PanicError, TaskHandle, TaskId, Unretrieved};
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -160,11 +160,11 @@ impl Error for Panicked {}
 pub type ExceptionHandler = Arc<dyn Fn(&EventLoop, &ExceptionContext) + Send + Sync>;
 
 /// The handler of one loop.
-#[derive(Default)]
 pub(crate) struct Diagnostics {
     handler: Mutex<Option<ExceptionHandler>>,
     event_loop: Mutex<Option<WeakLoop>>,
     leftovers: Mutex<Leftovers>,
+    pub(crate) watch: Watch,
 }
 
 /// The tasks that a runner has cancelled at its end.
@@ -176,11 +176,7 @@ struct Leftovers {
 }
 
 /// Hears of tasks whose handles are dropped after their loop: nobody's handler is left, so the default one writes.
-static ORPHANS: Diagnostics = Diagnostics {
-    handler: Mutex::new(None),
-    event_loop: Mutex::new(None),
-    leftovers: Mutex::new(Leftovers { tasks: BTreeSet::new(), failed: Vec::new() }),
-};
+static ORPHANS: Diagnostics = Diagnostics::new();
 
 /// Lets the default handler hear of tasks that outlive their loop.
 pub(crate) fn hear_orphans() {
@@ -188,6 +184,29 @@ pub(crate) fn hear_orphans() {
 }
 
 impl Diagnostics {
+    /// For a loop that is to be [named](Self::attach).
+    pub(crate) const fn new() -> Self {
+        Diagnostics {
+            handler: Mutex::new(None),
+            event_loop: Mutex::new(None),
+            leftovers: Mutex::new(Leftovers { tasks: BTreeSet::new(), failed: Vec::new() }),
+            watch: Watch::new(),
+        }
+    }
+
+    /// The loop that the handlers are told of.
+    pub(crate) fn event_loop(&self) -> Option<EventLoop> {
+        self.event_loop.lock().clone().and_then(|weak| weak.upgrade())
+    }
+
+    /// A handler of warnings failed.
+    pub(crate) fn handler_panicked(&self, panic: Box<dyn Any + Send>, told: &str) {
+        let mut report = ExceptionContext::new("Unhandled error in warning handler");
+        report.exception = Some(Panicked::from_payload(panic));
+        report.original = Some(Box::new(ExceptionContext::new(told)));
+        self.call(report);
+    }
+
     /// Names the loop that the handler is told of.
     pub(crate) fn attach(&self, event_loop: WeakLoop) {
         let before = self.event_loop.lock().replace(event_loop);
@@ -234,8 +253,7 @@ impl Diagnostics {
 
     /// Tells the program's handler, else the default one. A handler that panics is reported by the default one.
     fn tell(&self, context: ExceptionContext) {
-        let event_loop = self.event_loop.lock().clone().and_then(|weak| weak.upgrade());
-        let (Some(handler), Some(event_loop)) = (self.handler(), event_loop) else {
+        let (Some(handler), Some(event_loop)) = (self.handler(), self.event_loop()) else {
             return default_exception_handler(&context);
         };
         let told = catch_unwind(AssertUnwindSafe(|| handler(&event_loop, &context)));
@@ -256,6 +274,10 @@ pub(crate) fn default_exception_handler(context: &ExceptionContext) {
 }
 
 impl Reporter for Diagnostics {
+    fn watch(&self, step: &Step, run: &mut dyn FnMut()) {
+        self.watch_step(step, run);
+    }
+
     fn callback_panicked(&self, callback: lane::Panicked) {
         let location = callback.location;
         let report = ExceptionContext::new(format!("Exception in callback created at {location}"));

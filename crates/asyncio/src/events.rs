@@ -1,5 +1,6 @@
 //! The event loop, and the ways to find one.
 
+use crate::debug;
 use crate::diagnostics::{
     self, Diagnostics, ExceptionContext, ExceptionHandler, default_exception_handler,
 };
@@ -181,7 +182,7 @@ impl EventLoop {
     /// What the system said when it refused a poller.
     pub fn new() -> io::Result<EventLoop> {
         diagnostics::hear_orphans();
-        let diagnostics = Arc::new(Diagnostics::default());
+        let diagnostics = Arc::new(Diagnostics::new());
         let wiring = Wiring::new(diagnostics.clone())?;
         let scheduler = Loop::new(wiring.clone(), diagnostics.clone());
         wiring.attach(&scheduler);
@@ -189,6 +190,7 @@ impl EventLoop {
         let owner = Owner { scheduler, wiring, diagnostics, default_executor, is_last: false };
         let event_loop = EventLoop(Arc::new(owner));
         event_loop.0.diagnostics.attach(event_loop.downgrade());
+        event_loop.set_debug(debug::is_asked_for());
         Ok(event_loop)
     }
 
@@ -224,6 +226,7 @@ impl EventLoop {
     /// If the loop is closed.
     #[track_caller]
     pub fn call_soon(&self, callback: impl FnOnce() + Send + 'static) -> Handle {
+        self.check_thread("call_soon", Location::caller());
         expect_open(self.call_in(Kind::Plain, copied_context(), callback))
     }
 
@@ -242,6 +245,7 @@ impl EventLoop {
         context: &Context,
         callback: impl FnOnce() + Send + 'static,
     ) -> Handle {
+        self.check_thread("call_soon", Location::caller());
         let context = ContextSlot::with(context.clone());
         expect_open(self.call_in(Kind::Plain, context, callback))
     }
@@ -287,6 +291,7 @@ impl EventLoop {
     ) -> TimerHandle {
         // Beyond the clock's range is beyond everybody's patience.
         let when = self.0.wiring.saturating_add(self.time(), delay);
+        self.check_thread("call_later", Location::caller());
         self.timer(when, copied_context(), callback)
     }
 
@@ -297,6 +302,7 @@ impl EventLoop {
     /// If the loop is closed.
     #[track_caller]
     pub fn call_at(&self, when: Instant, callback: impl FnOnce() + Send + 'static) -> TimerHandle {
+        self.check_thread("call_at", Location::caller());
         self.timer(when, copied_context(), callback)
     }
 
@@ -312,6 +318,7 @@ impl EventLoop {
         when: Instant,
         callback: impl FnOnce() + Send + 'static,
     ) -> TimerHandle {
+        self.check_thread("call_at", Location::caller());
         self.timer(when, ContextSlot::with(context.clone()), callback)
     }
 

@@ -3,6 +3,7 @@
 
 mod as_completed;
 mod contextvars;
+mod debug;
 mod diagnostics;
 #[cfg(doctest)]
 mod doctests;
@@ -34,6 +35,7 @@ pub use crate::as_completed::{
     AsCompleted, AsCompletedUntil, Completions, NextCompleted, as_completed,
 };
 pub use crate::contextvars::{Context, ContextVar, Token, copy_context};
+pub use crate::debug::{Warning, WarningHandler};
 pub use crate::diagnostics::{ExceptionContext, ExceptionHandler, FutureInfo};
 pub use crate::ensure_future::{IntoTask, ensure_future};
 pub use crate::events::{

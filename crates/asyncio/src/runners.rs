@@ -74,9 +74,16 @@ pub fn run<F: Future>(main: F) -> F::Output {
 #[must_use = "a builder makes nothing until `build`"]
 pub struct RunnerBuilder {
     context: Option<Context>,
+    debug: Option<bool>,
 }
 
 impl RunnerBuilder {
+    /// Whether the loop is in [debug mode](EventLoop::set_debug); unless this is said, the environment decides.
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.debug = Some(debug);
+        self
+    }
+
     /// The context that every main of the runner runs in, instead of a fresh one.
     pub fn context(mut self, context: &Context) -> Self {
         self.context = Some(context.clone());
@@ -90,7 +97,9 @@ impl RunnerBuilder {
     /// What the system said when it refused a poller.
     pub fn build(self) -> io::Result<Runner> {
         let context = self.context.unwrap_or_else(crate::copy_context);
-        Ok(Runner { event_loop: EventLoop::new()?, context })
+        let event_loop = EventLoop::new()?;
+        self.debug.into_iter().for_each(|debug| event_loop.set_debug(debug));
+        Ok(Runner { event_loop, context })
     }
 }
 
