@@ -4,7 +4,7 @@
 mod sync_common;
 
 use asyncio_base::sync::Mutex;
-use asyncio_loom_tests::model;
+use asyncio_loom_tests::{model, race};
 use asyncio_scheduler::promise::{Held, ListenerId, Outcome, Promise};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -217,5 +217,95 @@ fn two_awaiters_wake_in_order() {
         let waiting: Vec<u32> = [1, 2].into_iter().filter(|&number| waits(number)).collect();
         thread.join().unwrap();
         assert_eq!(notes.take(), waiting, "all that wait, in order");
+    });
+}
+
+type Looked = Promise<Watched, (), ()>;
+
+/// Looks, and changes what it looks at, as the `Clone` of an outcome that is not `Sync` may.
+fn change(promise: &Looked) {
+    race();
+    promise.look(|held| match held {
+        Held::Outcome(Outcome::Value(value)) => value.set(value.get() + 1),
+        Held::Pending | Held::Taken | Held::Outcome(_) => unreachable!("it was set"),
+    });
+    race();
+}
+
+fn finished() -> Arc<Looked> {
+    let promise = Arc::new(Looked::new());
+    assert!(promise.finish(Outcome::Value(Watched::new(0)), None, drop).is_ok());
+    promise
+}
+
+fn value(promise: &Looked) -> u32 {
+    match promise.take() {
+        Held::Outcome(Outcome::Value(value)) => value.get(),
+        _ => unreachable!("nobody took it"),
+    }
+}
+
+/// One thread at a time looks, sees what the one before did, and waits for no longer than that one looks.
+#[test]
+fn look_meets_look() {
+    model("promise: look meets look", None, || {
+        let promise = finished();
+        let other = promise.clone();
+        let thread = spawn(move || change(&other));
+        change(&promise);
+        thread.join().unwrap();
+        assert_eq!(value(&promise), 2);
+    });
+}
+
+#[test]
+fn three_look() {
+    model("promise: three look", Some(3), || {
+        let promise = finished();
+        let threads =
+            [promise.clone(), promise.clone()].map(|promise| spawn(move || change(&promise)));
+        change(&promise);
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(value(&promise), 3);
+    });
+}
+
+/// A report is made of an outcome that nobody uses, or not at all.
+#[test]
+fn peek_meets_look() {
+    model("promise: peek meets look", None, || {
+        let promise = finished();
+        let other = promise.clone();
+        let thread = spawn(move || change(&other));
+        race();
+        let seen = promise.peek(|held| match held {
+            Held::Outcome(Outcome::Value(value)) => value.get(),
+            _ => unreachable!("it was set"),
+        });
+        race();
+        assert!(matches!(seen, None | Some(0 | 1)));
+        thread.join().unwrap();
+        assert_eq!(value(&promise), 1);
+    });
+}
+
+/// Whoever looks while the promise is set sees nothing, or all of it.
+#[test]
+fn look_meets_set() {
+    model("promise: look meets set", None, || {
+        let promise = Arc::new(Looked::new());
+        let setter = promise.clone();
+        let thread = spawn(move || {
+            assert!(setter.finish(Outcome::Value(Watched::new(7)), None, drop).is_ok());
+            race();
+        });
+        race();
+        let seen = promise.look(|held| match held {
+            Held::Outcome(Outcome::Value(value)) => Some(value.get()),
+            Held::Pending => None,
+            Held::Taken | Held::Outcome(_) => unreachable!("only set"),
+        });
+        assert!(matches!(seen, None | Some(7)));
+        thread.join().unwrap();
     });
 }

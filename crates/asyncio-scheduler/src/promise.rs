@@ -7,12 +7,12 @@
 //!
 //! # Who may touch what
 //!
-//! Everything lies under one lock, but for the phase, which is changed under the lock and is an atomic so that `done` and the poll of a
-//! finished future take none. It leaves PENDING once; that `Release` pairs with the `Acquire` of whoever asks: what the one who finished
-//! did before, the one who found the promise done has seen.
+//! Those who wait lie under a lock. The outcome lies beside it, under a protocol of its own (`kept.rs`) that lends it to one thread at a
+//! time; its word tells without the lock whether the promise is done. DONE is set once, under the lock, with `Release`; that pairs with the `Acquire`
+//! of whoever asks: what the one who finished did before, the one who found the promise done has seen.
 //!
-//! Wakers and callbacks are cloned, called and dropped outside the lock. `T` and `E` are cloned under it, because neither has to be `Sync`: a
-//! `Clone` must not look at the outcome of the promise that it lies in.
+//! No code of others runs under the lock: wakers and callbacks are cloned, called and dropped outside it, and the `Clone` and `Debug` of an outcome run
+//! while it is lent. They may do to the promise what they like, except look at the outcome again, which panics.
 //!
 //! # Why nobody waits in vain
 //!
@@ -21,7 +21,7 @@
 //!
 //! # In the order of registration
 //!
-//! Tasks that await and done-callbacks stand in one list. While the finisher tells them, outside the lock, TELLING is set: a callback that comes
+//! Tasks that await and done-callbacks stand in one list. While the finisher tells them, outside the lock, `telling` is set: a callback that comes
 //! meanwhile joins the list instead of overtaking, and the finisher tells it too, until it finds the list empty. The panic of one
 //! (a waker is anybody's code) reaches whoever finished, after all have been told.
 //!
@@ -29,8 +29,11 @@
 //!
 //! Models: `loom-tests/tests/promise.rs`.
 
+mod kept;
+
+use self::kept::{Kept, LentHere};
 use crate::panics::contain;
-use asyncio_base::sync::{AtomicU8, Mutex, Ordering};
+use asyncio_base::sync::Mutex;
 use asyncio_task::CancelledError;
 use std::any::Any;
 use std::fmt;
@@ -38,13 +41,6 @@ use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::slice;
 use std::task::{Context, Poll, Waker};
-
-const PENDING: u8 = 0;
-const DONE: u8 = 1;
-/// Comes with `DONE`.
-const CANCELLED: u8 = 2;
-/// Comes with `DONE`: the finisher is telling those who waited, and comes back for more. Read under the lock only.
-const TELLING: u8 = 4;
 
 /// How a promise was finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,15 +51,6 @@ pub enum Outcome<T, E> {
     Error(E),
     /// It was cancelled. Boxed, as it is large and rare.
     Cancelled(Box<CancelledError>),
-}
-
-impl<T, E> Outcome<T, E> {
-    fn phase(&self) -> u8 {
-        match self {
-            Outcome::Value(_) | Outcome::Error(_) => DONE,
-            Outcome::Cancelled(_) => DONE | CANCELLED,
-        }
-    }
 }
 
 /// What lies in a promise.
@@ -83,16 +70,19 @@ pub struct ListenerId(NonZeroU64);
 
 /// A promise of a `T`, or an `E`. `C` is a done-callback; whoever owns the promise says how one is queued.
 pub struct Promise<T, E, C> {
-    phase: AtomicU8,
-    state: Mutex<State<T, E, C>>,
+    kept: Kept<T, E>,
+    state: Mutex<State<E, C>>,
 }
 
-struct State<T, E, C> {
-    held: Held<T, E>,
+struct State<E, C> {
+    /// Nobody has finished the promise.
+    pending: bool,
+    /// The finisher is telling those who waited, and comes back for more.
+    telling: bool,
+    /// Makes the text of an error that nobody has seen.
+    describe: Option<fn(&E) -> String>,
     listeners: Listeners<C>,
     last_id: u64,
-    /// Makes the text of an error that nobody has seen.
-    unseen: Option<fn(&E) -> String>,
 }
 
 enum Listener<C> {
@@ -165,11 +155,7 @@ impl<C> Listeners<C> {
     }
 }
 
-impl<T, E, C> State<T, E, C> {
-    fn is_pending(&self) -> bool {
-        matches!(self.held, Held::Pending)
-    }
-
+impl<E, C> State<E, C> {
     fn new_id(&mut self) -> ListenerId {
         self.last_id += 1;
         ListenerId(NonZeroU64::new(self.last_id).expect("counted up from 1"))
@@ -179,9 +165,14 @@ impl<T, E, C> State<T, E, C> {
 impl<T, E, C> Promise<T, E, C> {
     /// A pending promise.
     pub fn new() -> Self {
-        let state =
-            State { held: Held::Pending, listeners: Listeners::None, last_id: 0, unseen: None };
-        Promise { phase: AtomicU8::new(PENDING), state: Mutex::new(state) }
+        let state = State {
+            pending: true,
+            telling: false,
+            describe: None,
+            listeners: Listeners::None,
+            last_id: 0,
+        };
+        Promise { kept: Kept::new(), state: Mutex::new(state) }
     }
 
     // ----- looking
@@ -189,61 +180,59 @@ impl<T, E, C> Promise<T, E, C> {
     /// Whether the promise is finished, in whatever way.
     #[inline]
     pub fn is_done(&self) -> bool {
-        self.phase.load(Ordering::Acquire) != PENDING
+        self.kept.is_done()
     }
 
     /// Whether the promise was cancelled.
     pub fn is_cancelled(&self) -> bool {
-        self.phase.load(Ordering::Acquire) & CANCELLED != 0
+        self.kept.is_cancelled()
     }
 
-    /// Lends what lies in the promise, under the lock. An error counts as seen.
+    /// Lends what lies in the promise. An error counts as seen.
+    ///
+    /// # Panics
+    ///
+    /// If it is lent to code on this thread already.
     #[inline]
     pub fn look<R>(&self, f: impl FnOnce(&Held<T, E>) -> R) -> R {
-        let mut state = self.state.lock();
-        state.unseen = None;
-        f(&state.held)
+        self.kept.lend(f).unwrap_or_else(lent_here)
     }
 
-    /// Lends what lies in the promise and the callbacks that wait, for a report; `None` if it is being used.
-    pub fn peek<R>(
-        &self,
-        f: impl FnOnce(&Held<T, E>, &mut dyn Iterator<Item = &C>) -> R,
-    ) -> Option<R> {
-        let state = self.state.try_lock()?;
-        let listeners = state.listeners.as_slice().iter();
-        let mut callbacks = listeners.filter_map(|(_, listener)| match listener {
-            Listener::Callback(callback) => Some(callback),
-            Listener::Task(_) => None,
-        });
-        Some(f(&state.held, &mut callbacks))
+    /// Lends what lies in the promise, for a report; `None` if it is lent.
+    pub fn peek<R>(&self, f: impl FnOnce(&Held<T, E>) -> R) -> Option<R> {
+        self.kept.peek(f)
+    }
+
+    /// What `f` makes of the callbacks that wait, in their order. `f` is called under the lock and must be nobody's code.
+    pub fn callbacks<R>(&self, f: impl FnMut(&C) -> Option<R>) -> Vec<R> {
+        let state = self.state.lock();
+        let callbacks =
+            state.listeners.as_slice().iter().filter_map(|(_, listener)| match listener {
+                Listener::Callback(callback) => Some(callback),
+                Listener::Task(_) => None,
+            });
+        callbacks.filter_map(f).collect()
     }
 
     /// Moves the outcome out, if there is one.
+    ///
+    /// # Panics
+    ///
+    /// As [`look`](Self::look).
     pub fn take(&self) -> Held<T, E> {
-        let mut state = self.state.lock();
-        state.unseen = None;
-        if state.is_pending() {
-            Held::Pending
-        } else {
-            std::mem::replace(&mut state.held, Held::Taken)
-        }
+        self.kept.take().unwrap_or_else(lent_here)
     }
 
     /// Nobody needs to be told of the error, if there is one.
     pub fn forgive(&self) {
-        self.state.lock().unseen = None;
+        self.kept.forgive();
     }
 
     /// The text of an error that nobody has seen.
     #[inline]
     pub fn unseen(&mut self) -> Option<String> {
-        let state = self.state.get_mut();
-        let describe = state.unseen?;
-        match &state.held {
-            Held::Outcome(Outcome::Error(error)) => Some(describe(error)),
-            _ => None,
-        }
+        let describe = self.state.get_mut().describe?;
+        self.kept.unseen().map(describe)
     }
 
     // ----- finishing
@@ -266,14 +255,15 @@ impl<T, E, C> Promise<T, E, C> {
         queue: impl FnMut(C),
     ) -> Result<(), Outcome<T, E>> {
         let mut state = self.state.lock();
-        if !state.is_pending() {
+        if !state.pending {
             return Err(outcome);
         }
-        let telling = if state.listeners.is_empty() { 0 } else { TELLING };
-        self.phase.store(outcome.phase() | telling, Ordering::Release);
-        state.held = Held::Outcome(outcome);
-        state.unseen = unseen;
-        if telling == 0 {
+        state.pending = false;
+        state.describe = unseen;
+        state.telling = !state.listeners.is_empty();
+        // SAFETY: `pending` was true and never is again, so this is the one call; and the promise is borrowed.
+        unsafe { self.kept.put(outcome, unseen.is_some()) };
+        if !state.telling {
             return Ok(());
         }
         let listeners = state.listeners.take();
@@ -314,7 +304,7 @@ impl<T, E, C> Promise<T, E, C> {
     fn take_latecomers(&self) -> Listeners<C> {
         let mut state = self.state.lock();
         if state.listeners.is_empty() {
-            self.phase.store(self.phase.load(Ordering::Relaxed) & !TELLING, Ordering::Release);
+            state.telling = false;
             return Listeners::None;
         }
         state.listeners.take()
@@ -345,19 +335,19 @@ impl<T, E, C> Promise<T, E, C> {
         }
     }
 
-    fn register(&self, waiting: &mut Option<ListenerId>, waker: Waker) -> Poll<()> {
+    fn register(&self, place: &mut Option<ListenerId>, waker: Waker) -> Poll<()> {
         let mut state = self.state.lock();
-        if !state.is_pending() {
+        if !state.pending {
             drop(state);
-            *waiting = None;
+            *place = None;
             return Poll::Ready(());
         }
-        let replaced = match waiting.and_then(|id| state.listeners.get_mut(id)) {
+        let replaced = match place.and_then(|id| state.listeners.get_mut(id)) {
             Some(listener) => Some(std::mem::replace(listener, Listener::Task(waker))),
             None => {
                 let id = state.new_id();
                 state.listeners.push(id, Listener::Task(waker));
-                *waiting = Some(id);
+                *place = Some(id);
                 None
             }
         };
@@ -378,7 +368,7 @@ impl<T, E, C> Promise<T, E, C> {
     pub fn add_callback(&self, callback: C, queue: impl FnOnce(C)) -> ListenerId {
         let mut state = self.state.lock();
         let id = state.new_id();
-        if state.is_pending() || self.phase.load(Ordering::Relaxed) & TELLING != 0 {
+        if state.pending || state.telling {
             state.listeners.push(id, Listener::Callback(callback));
             return id;
         }
@@ -392,7 +382,7 @@ impl<T, E, C> Promise<T, E, C> {
         let mut state = self.state.lock();
         // An id of another promise may be that of a task here.
         let is_callback = matches!(state.listeners.get_mut(id), Some(Listener::Callback(_)));
-        if !state.is_pending() || !is_callback {
+        if !state.pending || !is_callback {
             return None;
         }
         match state.listeners.remove(id) {
@@ -400,6 +390,11 @@ impl<T, E, C> Promise<T, E, C> {
             Some(Listener::Task(_)) | None => None,
         }
     }
+}
+
+#[cold]
+fn lent_here<R>(_: LentHere) -> R {
+    panic!("the outcome of a future was looked at by its own `Clone` or `Debug`")
 }
 
 impl<T, E, C> Default for Promise<T, E, C> {

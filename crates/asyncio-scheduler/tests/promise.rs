@@ -5,7 +5,7 @@ use asyncio_scheduler::promise::{Held, ListenerId, Outcome, Promise};
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 type Number = Promise<u32, &'static str, &'static str>;
 type Code = Box<dyn Fn() + Send + Sync>;
@@ -196,7 +196,7 @@ fn a_value_that_looks_at_its_promise_when_dropped_finds_it_free() {
     impl Drop for Looks {
         fn drop(&mut self) {
             let promise = self.0.lock().unwrap().clone();
-            if promise.is_some_and(|promise| promise.peek(|_, _| ()).is_some()) {
+            if promise.is_some_and(|promise| promise.peek(|_| ()).is_some()) {
                 self.1.note("free");
             }
         }
@@ -210,4 +210,143 @@ fn a_value_that_looks_at_its_promise_when_dropped_finds_it_free() {
     drop(promise.take());
     assert_eq!(log.take(), ["free", "free"]);
     cell.lock().unwrap().take();
+}
+
+/// Runs code when it is cloned.
+struct Clones(Arc<dyn Fn() + Send + Sync>);
+
+impl Clone for Clones {
+    fn clone(&self) -> Self {
+        (self.0)();
+        Clones(self.0.clone())
+    }
+}
+
+type Cloned = Promise<Clones, (), ()>;
+
+/// A finished promise whose outcome runs `code` when it is cloned.
+fn finished(code: impl Fn(&Cloned) + Send + Sync + 'static) -> Arc<Cloned> {
+    let promise = Arc::new(Cloned::new());
+    let weak = Arc::downgrade(&promise);
+    let clones = Clones(Arc::new(move || code(&weak.upgrade().unwrap())));
+    promise.finish(Outcome::Value(clones), None, drop).ok().unwrap();
+    promise
+}
+
+fn clone_outcome(promise: &Cloned) {
+    promise.look(|held| match held {
+        Held::Outcome(Outcome::Value(value)) => drop(value.clone()),
+        _ => panic!("it is finished"),
+    });
+}
+
+#[test]
+fn code_of_the_outcome_may_use_its_promise() {
+    let log = Log::default();
+    let noted = log.clone();
+    let promise = finished(move |promise| {
+        promise.add_callback((), |()| noted.note("called back"));
+        assert!(promise.is_done() && !promise.is_cancelled());
+        assert!(promise.finish(Outcome::Error(()), None, drop).is_err());
+        promise.forgive();
+        assert!(promise.poll(&mut None, &mut Context::from_waker(Waker::noop())).is_ready());
+        assert!(promise.callbacks(|()| Some(())).is_empty() && promise.peek(|_| ()).is_none());
+        // The one thing it may not.
+        let panic = catch_unwind(AssertUnwindSafe(|| promise.look(|_| ()))).unwrap_err();
+        assert!(panic.downcast_ref::<&str>().unwrap().contains("its own `Clone`"));
+        assert!(catch_unwind(AssertUnwindSafe(|| promise.take())).is_err());
+        noted.note("cloned");
+    });
+    clone_outcome(&promise);
+    assert_eq!(log.take(), ["called back", "cloned"]);
+    // A panic of it changes nothing for the next.
+    let calls = Mutex::new(0);
+    let promise = finished(move |_| {
+        let mut calls = calls.lock().unwrap_or_else(|poison| poison.into_inner());
+        *calls += 1;
+        assert_ne!(*calls, 1, "the first clone");
+    });
+    assert!(catch_unwind(AssertUnwindSafe(|| clone_outcome(&promise))).is_err());
+    clone_outcome(&promise);
+}
+
+#[test]
+fn code_of_the_outcome_stops_no_other_thread() {
+    let promise = finished(|promise| {
+        // Another thread may do everything but look, while this one waits for it.
+        std::thread::scope(|scope| {
+            let others = scope.spawn(|| {
+                promise.add_callback((), drop);
+                assert!(promise.is_done() && promise.peek(|_| ()).is_none());
+                assert!(
+                    promise.poll(&mut None, &mut Context::from_waker(Waker::noop())).is_ready()
+                );
+            });
+            others.join().unwrap();
+        });
+    });
+    clone_outcome(&promise);
+}
+
+type Hook = std::rc::Rc<dyn Fn(&'static str)>;
+
+thread_local! {
+    static HOOK: RefCell<Option<Hook>> = const { RefCell::new(None) };
+}
+
+/// Calls the hook with `what`, if there is one and it is not running.
+fn hooked(what: &'static str) {
+    let hook = HOOK.take();
+    if let Some(hook) = hook {
+        hook(what);
+        HOOK.set(Some(hook));
+    }
+}
+
+static VTABLE: RawWakerVTable = RawWakerVTable::new(
+    |_| {
+        hooked("clone");
+        RawWaker::new(std::ptr::null(), &VTABLE)
+    },
+    |_| hooked("wake"),
+    |_| hooked("wake by reference"),
+    |_| hooked("drop"),
+);
+
+#[test]
+fn code_of_a_waker_may_use_the_promise() {
+    // SAFETY: the functions of the table use no pointer.
+    let waker = unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &VTABLE)) };
+    let promise = std::rc::Rc::new(Promise::<u32, (), Waker>::new());
+    let (log, used) = (Log::default(), promise.clone());
+    let noted = log.clone();
+    HOOK.set(Some(std::rc::Rc::new(move |what| {
+        noted.note(what);
+        // Each takes the lock of those who wait, the last that of the outcome too.
+        assert!(used.callbacks(|_| Some(())).len() < 2);
+        let mut waiting = None;
+        if used.poll(&mut waiting, &mut Context::from_waker(Waker::noop())).is_pending() {
+            used.forget(waiting.unwrap());
+        }
+        used.look(|_| ());
+    })));
+    let mut waiting = None;
+    let poll = |waiting: &mut _, waker| promise.poll(waiting, &mut Context::from_waker(waker));
+    assert!(poll(&mut waiting, &waker).is_pending());
+    assert_eq!(log.take(), ["clone"]);
+    // Another waker takes its place.
+    assert!(poll(&mut waiting, Waker::noop()).is_pending());
+    assert!(poll(&mut waiting, &waker).is_pending());
+    assert_eq!(log.take(), ["drop", "clone"]);
+    promise.forget(waiting.take().unwrap());
+    assert_eq!(log.take(), ["drop"]);
+    // And a callback that is foreign code when it is dropped.
+    let id = promise.add_callback(waker.clone(), drop);
+    drop(promise.remove_callback(id));
+    assert_eq!(log.take(), ["clone", "drop"]);
+    assert!(poll(&mut waiting, &waker).is_pending());
+    promise.add_callback(waker.clone(), drop);
+    promise.finish(Outcome::Value(1), None, drop).unwrap();
+    assert_eq!(log.take(), ["clone", "clone", "wake", "drop"]);
+    HOOK.set(None);
 }

@@ -472,25 +472,21 @@ impl Error for Unseen {}
 
 impl<T: fmt::Debug, E: fmt::Debug> fmt::Debug for Future<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.shared.promise.peek(|held, callbacks| {
-            match held {
-                Held::Pending => f.write_str("<Future pending"),
-                Held::Outcome(Outcome::Value(value)) => {
-                    write!(f, "<Future finished result={value:?}")
-                }
-                Held::Outcome(Outcome::Error(error)) => {
-                    write!(f, "<Future finished exception={error:?}")
-                }
-                Held::Outcome(Outcome::Cancelled(_)) => f.write_str("<Future cancelled"),
-                Held::Taken => f.write_str("<Future finished taken"),
-            }?;
-            debug_callbacks(
-                f,
-                &callbacks.filter_map(|callback| callback.location()).collect::<Vec<_>>(),
-            )?;
-            f.write_str(">")
+        let shown = self.shared.promise.peek(|held| match held {
+            Held::Pending => f.write_str("<Future pending"),
+            Held::Outcome(Outcome::Value(value)) => write!(f, "<Future finished result={value:?}"),
+            Held::Outcome(Outcome::Error(error)) => {
+                write!(f, "<Future finished exception={error:?}")
+            }
+            Held::Outcome(Outcome::Cancelled(_)) => f.write_str("<Future cancelled"),
+            Held::Taken => f.write_str("<Future finished taken"),
         });
-        shown.unwrap_or_else(|| f.write_str("<Future locked>"))
+        match shown {
+            Some(shown) => shown?,
+            None => return f.write_str("<Future locked>"),
+        }
+        debug_callbacks(f, &self.shared.promise.callbacks(|callback| callback.location()))?;
+        f.write_str(">")
     }
 }
 

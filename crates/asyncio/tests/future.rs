@@ -209,6 +209,11 @@ fn two_loops() -> (EventLoop, EventLoop) {
     (asyncio::new_event_loop().unwrap(), asyncio::new_event_loop().unwrap())
 }
 
+fn close(own: EventLoop, other: EventLoop) {
+    own.close().unwrap();
+    other.close().unwrap();
+}
+
 #[test]
 fn a_future_of_another_loop_is_refused_as_main() {
     let (own, other) = two_loops();
@@ -221,16 +226,18 @@ fn a_future_of_another_loop_is_refused_as_main() {
     assert_eq!(own.run_until_complete(future.clone()), Err(RunError::OtherLoop));
     assert_eq!(other.run_until_complete(future), Ok(Ok(1)));
     assert_eq!(own.run_until_complete(async { 2 }), Ok(2));
+    close(own, other);
 }
 
 #[test]
 fn a_future_of_this_loop_is_a_main() {
-    let (own, _other) = two_loops();
+    let (own, other) = two_loops();
     let future: Future<u32, CancelledError> = own.create_future();
     let setter = future.clone();
     own.call_soon(move || setter.set_result(1).unwrap());
     assert_eq!(own.run_until_complete(future.clone()), Ok(Ok(1)));
     assert_eq!(own.run_until_complete(future), Ok(Ok(1)));
+    close(own, other);
 }
 
 #[test]
@@ -248,6 +255,7 @@ fn a_future_of_another_loop_can_be_awaited() {
     own.call_soon(move || setter.set_result(2).unwrap());
     assert_eq!(own.run_until_complete(of_own).unwrap().unwrap(), 2);
     assert_eq!(own.run_until_complete(task).unwrap().unwrap().unwrap(), 1);
+    close(own, other);
 }
 
 #[test]
@@ -258,4 +266,5 @@ fn a_main_that_polls_a_future_by_hand_is_not_that_future() {
     let by_hand = std::future::poll_fn(|cx| std::pin::Pin::new(&mut future).poll(cx));
     use std::future::Future as _;
     assert_eq!(own.run_until_complete(by_hand).unwrap().unwrap(), 1);
+    close(own, other);
 }

@@ -12,7 +12,7 @@
 //! | `test_*_policy*`, `test_get_event_loop_new_process`, `test_get_event_loop_calls_set_event_loop`, `test_set_event_loop` (type) | policies are gone; the rest are types |
 //! | test_unix_events: `test_fork_not_share_event_loop` | forking a running program is not supported |
 //!
-//! Adapted: a handle shows where it was made, not its function; a cancelled one is not marked in its debug text. Two handles of the same time
+//! Adapted: a handle shows where it was made, not its function. Two handles of the same time
 //! are ordered in neither way unless they are the same, as Rust wants `Equal` to mean equal.
 
 mod common;
@@ -379,6 +379,51 @@ fn a_handle_shows_where_it_was_made() {
     event_loop.close().unwrap();
 }
 
+/// A report may be made by the callback itself.
+#[test]
+fn a_handle_is_shown_without_waiting_for_its_run() {
+    let event_loop = new_loop();
+    let log = Log::new();
+    let noted = log.clone();
+    let slot = Arc::new(Mutex::new(None::<asyncio::Handle>));
+    let inside = slot.clone();
+    let handle = event_loop.call_soon_threadsafe(move || {
+        let handle = inside.lock().unwrap().take().unwrap();
+        noted.push(format!("{handle:?}").contains("cancelled"));
+        handle.cancel();
+        noted.push(format!("{handle:?}").contains("cancelled"));
+    });
+    *slot.lock().unwrap() = Some(handle.unwrap());
+    one_pass(&event_loop);
+    assert_eq!(log.take(), [false, true]);
+    event_loop.close().unwrap();
+}
+
+#[test]
+fn a_handle_kept_after_the_close_keeps_nothing_alive() {
+    let event_loop = new_loop();
+    let held = Arc::new(());
+    let call = || {
+        let held = held.clone();
+        move || drop(held)
+    };
+    let handles = [event_loop.call_soon(call()), event_loop.call_soon_threadsafe(call()).unwrap()];
+    let timers =
+        [event_loop.call_later(secs(9.0), call()), event_loop.call_at(event_loop.time(), call())];
+    assert_eq!(Arc::strong_count(&held), 5);
+    event_loop.close().unwrap();
+    assert_eq!(Arc::strong_count(&held), 1);
+    for handle in handles {
+        // It was not cancelled, and cancelling it is still no error.
+        assert!(!handle.cancelled());
+        handle.cancel();
+    }
+    for timer in timers {
+        assert!(!timer.cancelled());
+        timer.cancel();
+    }
+}
+
 /// CPython test_events: test_timer_repr, test_timer_repr_debug, test_when, test_timer
 #[test]
 fn a_timer_shows_its_time() {
@@ -389,6 +434,8 @@ fn a_timer_shows_its_time() {
     let shown = format!("{timer:?}");
     assert!(shown.starts_with(&format!("<TimerHandle when={when:?} ")), "{shown}");
     assert!(shown.contains(&format!("{}:{line}:", file!())), "{shown}");
+    timer.cancel();
+    assert_eq!(format!("{timer:?}"), shown.replace("<TimerHandle ", "<TimerHandle cancelled "));
     event_loop.close().unwrap();
 }
 
