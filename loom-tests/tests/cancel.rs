@@ -261,6 +261,96 @@ fn forwarding_and_the_child_s_completion() {
     });
 }
 
+/// A plain await (no scope, so no tree) × child completion × cancel.
+#[test]
+fn a_plain_await_and_the_child_s_completion() {
+    let outcomes = ["child cancelled", "child had ended", "refused"];
+    explore("a_plain_await_and_the_child_s_completion", 3, &outcomes, |lp| {
+        let gate = Arc::new(Gate::default());
+        let child = lp.spawn(gate.wait());
+        let child_handle = child.handle();
+        let mut parent = lp.spawn(child);
+        lp.run();
+        let worker = thread::spawn(move || {
+            gate.open();
+            lp.run();
+        });
+        let accepted = parent.cancel();
+        lp.run();
+        worker.join().unwrap();
+        lp.run();
+        let child_cancelled = child_handle.cancelled();
+        match (accepted, parent.try_result().expect("it has ended")) {
+            (true, Err(_)) if child_cancelled => "child cancelled",
+            (true, Err(_)) => "child had ended",
+            (false, Ok(Ok(()))) => "refused",
+            (accepted, outcome) => panic!("accepted: {accepted}, outcome: {outcome:?}"),
+        }
+    });
+}
+
+/// A plain await × cancel × uncancel: a request that was taken back before it was seen reaches nobody, one that was seen goes on.
+#[test]
+fn a_plain_await_and_uncancel() {
+    let outcomes = ["passed on", "taken back"];
+    explore("a_plain_await_and_uncancel", 3, &outcomes, |lp| {
+        let gate = Arc::new(Gate::default());
+        let child = lp.spawn(gate.wait());
+        let child_handle = child.handle();
+        let mut parent = lp.spawn(child);
+        lp.run();
+        let handle = parent.handle();
+        let canceller = thread::spawn(move || {
+            assert!(handle.cancel());
+            race();
+            assert_eq!(handle.uncancel(), 0);
+        });
+        lp.run();
+        canceller.join().unwrap();
+        lp.run();
+        gate.open();
+        lp.run();
+        match (child_handle.cancelled(), parent.try_result().expect("it has ended")) {
+            (true, Err(_)) => "passed on",
+            (false, Ok(Ok(()))) => "taken back",
+            (child, outcome) => panic!("child cancelled: {child}, outcome: {outcome:?}"),
+        }
+    });
+}
+
+/// A plain await is dropped on another thread × cancel: the request is offered, taken by nobody, and ends the task; the child goes on.
+#[test]
+fn a_plain_await_dropped_on_another_thread() {
+    explore("a_plain_await_dropped_on_another_thread", 3, &["ended the task"], |lp| {
+        let moved: Moved = Arc::default();
+        let gate = Arc::new(Gate::default());
+        let child = lp.spawn(gate.wait());
+        let child_handle = child.handle();
+        *moved.lock().unwrap() = Some(Box::pin(async move { drop(child.await) }));
+        let inside = moved.clone();
+        let mut first = true;
+        let task: Task<()> = lp.spawn(poll_fn(move |cx| {
+            if std::mem::take(&mut first) {
+                poll_once(&inside, cx);
+            }
+            Poll::Pending
+        }));
+        lp.run();
+        let awaiting = moved.lock().unwrap().take();
+        let dropper = thread::spawn(move || drop(awaiting));
+        assert!(task.cancel());
+        lp.run();
+        dropper.join().unwrap();
+        lp.run();
+        assert!(task.cancelled(), "the request was lost");
+        assert!(!child_handle.done());
+        gate.open();
+        lp.run();
+        assert!(child_handle.done() && !child_handle.cancelled());
+        "ended the task"
+    });
+}
+
 /// A settable future as the facade has it.
 type Settable = Arc<Promise<u32, (), ()>>;
 

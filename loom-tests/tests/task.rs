@@ -450,7 +450,7 @@ fn wake_of_many_and_poll() {
             race();
             let begun = state.begin_poll();
             let seen = published.load(Ordering::Relaxed);
-            (seen, state.end_poll(begun))
+            (seen, state.end_poll(begun, false))
         };
         let (mut seen, mut end) = poll();
         while end == Idle::Again {

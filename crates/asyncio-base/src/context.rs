@@ -231,7 +231,7 @@ thread_local! {
 /// it may block.
 pub fn run_in<R>(slot: ContextSlot, f: impl FnOnce() -> R) -> R {
     record::with(|outer| match outer {
-        Some(outer) => record::enter(&outer.in_context(&slot), f),
+        Some(outer) => record::enter_context(outer, &slot, f),
         None => {
             let _restore = Outside::set(slot);
             f()

@@ -53,6 +53,10 @@ pub struct PollRecord<'a> {
     pub context: &'a ContextSlot,
     /// The cancel scope being polled, as the crate that polls tasks knows it.
     pub scope: Cell<Option<Key>>,
+    /// The await that this poll has left pending, where one is all there is, as that crate numbers them; 0 for none.
+    pub plain_await: Cell<u64>,
+    /// A cancel waits in this poll for the plain await of the last one.
+    pub offered: Cell<bool>,
     /// Ready operations left before [`spend`] says no; `u32::MAX` counts nothing.
     pub budget: Cell<u32>,
 }
@@ -60,15 +64,48 @@ pub struct PollRecord<'a> {
 impl<'a> PollRecord<'a> {
     /// For code that is no task, such as a callback: only a context.
     pub fn outside(wait: &'a WaitSlot, context: &'a ContextSlot) -> Self {
-        let budget = Cell::new(u32::MAX);
-        PollRecord { task_id: 0, owner: Owner::NONE, wait, context, scope: Cell::new(None), budget }
+        PollRecord {
+            task_id: 0,
+            owner: Owner::NONE,
+            wait,
+            context,
+            scope: Cell::new(None),
+            plain_await: Cell::new(0),
+            offered: Cell::new(false),
+            budget: Cell::new(u32::MAX),
+        }
+    }
+}
+
+/// Runs `f` in another context, in the same poll of the same task.
+pub(crate) fn enter_context<R>(
+    outer: &PollRecord<'_>,
+    context: &ContextSlot,
+    f: impl FnOnce() -> R,
+) -> R {
+    /// What has been noted inside is noted outside too, also after a panic.
+    struct Back<'a>(&'a PollRecord<'a>, &'a PollRecord<'a>);
+
+    impl Drop for Back<'_> {
+        fn drop(&mut self) {
+            self.0.copy_notes(self.1);
+        }
     }
 
-    /// The same task in another context.
-    pub(crate) fn in_context<'b>(&'b self, context: &'b ContextSlot) -> PollRecord<'b> {
-        let PollRecord { task_id, owner, wait, ref scope, ref budget, .. } = *self;
-        let (scope, budget) = (scope.clone(), budget.clone());
-        PollRecord { task_id, owner, wait, context, scope, budget }
+    let PollRecord { task_id, owner, wait, .. } = *outer;
+    let inner = PollRecord { task_id, owner, ..PollRecord::outside(wait, context) };
+    inner.copy_notes(outer);
+    let _back = Back(outer, &inner);
+    enter(&inner, f)
+}
+
+impl PollRecord<'_> {
+    /// Takes over what changes while a poll goes on.
+    fn copy_notes(&self, of: &PollRecord<'_>) {
+        self.scope.set(of.scope.get());
+        self.plain_await.set(of.plain_await.get());
+        self.offered.set(of.offered.get());
+        self.budget.set(of.budget.get());
     }
 }
 
@@ -162,14 +199,8 @@ mod tests {
     use super::*;
 
     fn record<'a>(id: u64, wait: &'a WaitSlot, context: &'a ContextSlot) -> PollRecord<'a> {
-        PollRecord {
-            task_id: id,
-            owner: Owner::NONE,
-            wait,
-            context,
-            scope: Cell::new(None),
-            budget: Cell::new(2),
-        }
+        let budget = Cell::new(2);
+        PollRecord { task_id: id, budget, ..PollRecord::outside(wait, context) }
     }
 
     fn current() -> Option<u64> {
@@ -189,6 +220,25 @@ mod tests {
             assert_eq!(current(), Some(1));
         });
         assert_eq!(current(), None);
+    }
+
+    #[test]
+    fn another_context_is_part_of_the_same_poll() {
+        let (wait, context, other) = (WaitSlot::new(), ContextSlot::new(), ContextSlot::new());
+        let outer = record(1, &wait, &context);
+        outer.offered.set(true);
+        enter(&outer, || {
+            enter_context(&outer, &other, || {
+                with(|inner| {
+                    let inner = inner.unwrap();
+                    assert!(inner.offered.replace(false));
+                    inner.plain_await.set(7);
+                });
+                assert!(spend());
+            });
+        });
+        let notes = (outer.offered.get(), outer.plain_await.get(), outer.budget.get());
+        assert_eq!(notes, (false, 7, 1));
     }
 
     #[test]

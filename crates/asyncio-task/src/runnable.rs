@@ -6,8 +6,8 @@ use crate::handle::{self, TaskHandle};
 use crate::header::RawTask;
 use crate::panics;
 use crate::state::{
-    self, ABORT, CANCELLED, Completed, Idle, JOIN_WAKER, MUST_CANCEL, RETRIEVED, Refused, Snapshot,
-    WATCHED,
+    self, ABORT, AWAITS, CANCELLED, Completed, Idle, JOIN_WAKER, MUST_CANCEL, RETRIEVED, Refused,
+    Snapshot, WATCHED,
 };
 use crate::waker;
 use asyncio_base::record::{self, Owner, PollRecord};
@@ -26,6 +26,9 @@ pub struct Runnable(RawTask);
 // SAFETY: the token gives sole access to the future, which is `Send`, or else (`spawn_local`) the scheduler promises to keep the
 // token on the future's thread.
 unsafe impl Send for Runnable {}
+
+/// How often a request is offered in one turn, before it is delivered as if nobody awaited anything: for code whose every poll starts another await.
+const MOST_OFFERS: usize = 3;
 
 /// How a turn ended.
 #[must_use]
@@ -76,44 +79,81 @@ impl Runnable {
             wait: &header.wait,
             context: &header.context,
             scope: Cell::new(None),
+            plain_await: Cell::new(0),
+            offered: Cell::new(false),
             budget: Cell::new(budget),
         };
         // Outside the record again when the task is finished: finishing may free what the record borrows.
-        if record::enter(&record, || self.turn(seen)) {
+        if record::enter(&record, || self.turn(&record, seen)) {
             finish(task);
             return Ran::Complete;
         }
-        match header.state.end_poll(seen) {
+        match header.state.end_poll(seen, record.plain_await.get() != 0) {
             Idle::Waiting => Ran::Waiting,
             Idle::Again => Ran::Again(self),
         }
     }
 
     /// Delivers or polls; true once the outcome is stored.
-    fn turn(&self, seen: Snapshot) -> bool {
-        let task = self.0;
-        if seen.has(MUST_CANCEL) && !self.deliver() {
-            return true;
+    fn turn(&self, record: &PollRecord<'_>, seen: Snapshot) -> bool {
+        if seen.has(MUST_CANCEL) {
+            return self.turn_cancelled(record, seen.has(AWAITS));
         }
+        self.poll() || self.is_asked_to_end()
+    }
+
+    fn poll(&self) -> bool {
+        let task = self.0;
         // What the last poll waited for says nothing about this one.
         task.header().wait.clear();
         // SAFETY: the token is a claim, and the waker is gone from this frame before the token is.
         let waker = unsafe { waker::borrowed(task) };
         let mut cx = Context::from_waker(&waker);
         // SAFETY: the vtable belongs to the cell and the token is ours.
-        unsafe { (task.vtable().poll)(task, &mut cx) || self.is_asked_to_end() }
+        unsafe { (task.vtable().poll)(task, &mut cx) }
+    }
+
+    /// A turn of a task with a recorded request: it is offered to the await that the last poll ended in, if it was a plain one, and delivered to
+    /// the task's scopes otherwise. See `cancel/plain.rs`.
+    #[cold]
+    fn turn_cancelled(&self, record: &PollRecord<'_>, mut awaits: bool) -> bool {
+        let task = self.0;
+        for _ in 0..MOST_OFFERS {
+            let now = task.header().state.load();
+            let is_request = now.has(MUST_CANCEL) && !now.has(ABORT);
+            if !awaits || !is_request || cancel::has_nodes(task) {
+                break;
+            }
+            record.offered.set(true);
+            if self.poll() {
+                return true;
+            }
+            if !record.offered.replace(false) {
+                return self.is_asked_to_end();
+            }
+            awaits = record.plain_await.replace(0) != 0;
+        }
+        if !self.deliver(record, awaits) {
+            return true;
+        }
+        let is_complete = self.poll();
+        if record.offered.replace(false) {
+            cancel::withdraw_offer(task);
+        }
+        is_complete || self.is_asked_to_end()
     }
 
     /// Delivers the recorded request to the task's innermost scopes; without any the task ends, and this is false. An abort asks nobody.
-    fn deliver(&self) -> bool {
+    fn deliver(&self, record: &PollRecord<'_>, awaits: bool) -> bool {
         let task = self.0;
         let Some(request) = task.header().state.take_cancel() else { return true };
         let message = message(task);
-        let ended = match request.has(ABORT) {
+        let delivered = match request.has(ABORT) {
             true => Err(message),
-            false => cancel::deliver(task, message),
+            false => cancel::deliver(task, message, awaits),
         };
-        ended.map_err(|message| self.fail(cancelled(message))).is_ok()
+        record.offered.set(awaits && delivered.is_ok());
+        delivered.map_err(|message| self.fail(cancelled(message))).is_ok()
     }
 
     /// Whether the task was ended from inside; then the outcome is stored.

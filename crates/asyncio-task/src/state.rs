@@ -1,7 +1,7 @@
 //! The task's state word: who polls, who takes the output, who frees the cell.
 //!
 //! ```text
-//!  63          36 35      20 19     10 9                 0
+//!  63          37 36      21 20     11 10                0
 //! +--------------+----------+---------+-------------------+
 //! |  references  |  wakes   | cancels |       flags       |
 //! +--------------+----------+---------+-------------------+
@@ -62,7 +62,8 @@
 //!
 //! `cancel` sets `MUST_CANCEL`, counts and wakes in one exchange, against completion and `uncancel`: exactly one of "done
 //! before" and "recorded" happens. The token's holder delivers by clearing `MUST_CANCEL` in an exchange, before it polls and
-//! again before it completes; `uncancel` to 0 clears it too, and whoever clears it decided. An abort cannot be taken back.
+//! again before it completes; `uncancel` to 0 clears it too, and whoever clears it decided. An abort cannot be taken back. Where the
+//! last poll ended in a plain await, the request stays recorded until that await takes it, in the next poll.
 //!
 //! Models: `loom-tests/tests/task.rs`; what they would catch: `.ci/weakenings/task.txt`.
 
@@ -88,19 +89,21 @@ pub const CALLBACKS: u64 = 1 << 7;
 pub const RETRIEVED: u64 = 1 << 8;
 /// The recorded request found the task waiting, so its message stands; means nothing without `MUST_CANCEL`.
 pub const SEALED: u64 = 1 << 9;
+/// The last poll left the task pending at a plain await (`cancel/forward.rs`). Written by the token's holder, with the end of the poll.
+pub const AWAITS: u64 = 1 << 10;
 
-const CANCEL: u64 = 1 << 10;
-const CANCEL_MASK: u64 = 0x3FF << 10;
+const CANCEL: u64 = 1 << 11;
+const CANCEL_MASK: u64 = 0x3FF << 11;
 /// One wake-up.
-pub const WAKE: u64 = 1 << 20;
-const WAKE_MASK: u64 = 0xFFFF << 20;
+pub const WAKE: u64 = 1 << 21;
+const WAKE_MASK: u64 = 0xFFFF << 21;
 /// So many wakes are not counted further; half the field, so that racing wakers cannot overflow it.
 pub const WAKES_MANY: u64 = 1 << 15;
 /// One reference.
-pub const REF: u64 = 1 << 36;
-const REF_MASK: u64 = !0 << 36;
+pub const REF: u64 = 1 << 37;
+const REF_MASK: u64 = !0 << 37;
 /// More references than this mean that somebody leaks wakers in a loop.
-const REFS_MAX: u64 = 1 << 27;
+const REFS_MAX: u64 = 1 << 26;
 
 /// A value of the word, taken apart.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -145,7 +148,7 @@ impl Snapshot {
 
 impl std::fmt::Debug for Snapshot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const NAMES: [(u64, &str); 10] = [
+        const NAMES: [(u64, &str); 11] = [
             (COMPLETE, "COMPLETE"),
             (HANDLE, "HANDLE"),
             (JOIN_WAKER, "JOIN_WAKER"),
@@ -156,6 +159,7 @@ impl std::fmt::Debug for Snapshot {
             (CALLBACKS, "CALLBACKS"),
             (RETRIEVED, "RETRIEVED"),
             (SEALED, "SEALED"),
+            (AWAITS, "AWAITS"),
         ];
         for (flag, name) in NAMES {
             if self.has(flag) {
@@ -296,10 +300,21 @@ impl State {
         Snapshot(self.0.fetch_sub(surplus, Ordering::AcqRel) - surplus)
     }
 
-    /// Subtracts the wakes that [`begin_poll`](Self::begin_poll) saw.
-    pub fn end_poll(&self, seen: Snapshot) -> Idle {
-        let old = Snapshot(self.0.fetch_sub(seen.wakes() * WAKE, Ordering::AcqRel));
+    /// Subtracts the wakes that [`begin_poll`](Self::begin_poll) saw, and notes whether the poll ended in a plain await.
+    pub fn end_poll(&self, seen: Snapshot, awaits: bool) -> Idle {
+        // Nobody else changes the flag, so the difference to what was seen is exact.
+        let spent = seen.wakes() * WAKE + (seen.0 & AWAITS);
+        let spent = spent.wrapping_sub(if awaits { AWAITS } else { 0 });
+        let old = Snapshot(self.0.fetch_sub(spent, Ordering::AcqRel));
         if old.wakes() == seen.wakes() { Idle::Waiting } else { Idle::Again }
+    }
+
+    /// As [`take_cancel`](Self::take_cancel), but leaves an abort.
+    pub fn take_request(&self) -> Option<Snapshot> {
+        let next = |now: Snapshot| {
+            (now.0 & (MUST_CANCEL | ABORT) == MUST_CANCEL).then_some(now.0 & !MUST_CANCEL)
+        };
+        self.update(next).ok()
     }
 
     /// Delivers a recorded request: the word before if this call cleared it, `None` if there was none (or `uncancel` took it back).
@@ -461,7 +476,7 @@ mod tests {
         let state = State::new();
         let seen = state.begin_poll();
         assert_eq!(seen.wakes(), 1);
-        assert_eq!(state.end_poll(seen), Idle::Waiting);
+        assert_eq!(state.end_poll(seen, false), Idle::Waiting);
         state.add_ref();
         assert_eq!(state.wake_by_ref(), Woken::Schedule);
         assert_eq!(state.wake_by_ref(), Woken::Nothing);
@@ -474,9 +489,9 @@ mod tests {
         let state = State::new();
         let seen = state.begin_poll();
         assert_eq!(state.wake_by_ref(), Woken::Nothing);
-        assert_eq!(state.end_poll(seen), Idle::Again);
+        assert_eq!(state.end_poll(seen, false), Idle::Again);
         let seen = state.begin_poll();
-        assert_eq!(state.end_poll(seen), Idle::Waiting);
+        assert_eq!(state.end_poll(seen, false), Idle::Waiting);
     }
 
     #[test]
@@ -489,7 +504,7 @@ mod tests {
         let seen = state.begin_poll();
         assert_eq!(seen.wakes(), 1);
         assert_eq!(state.wake_by_ref(), Woken::Nothing);
-        assert_eq!(state.end_poll(seen), Idle::Again);
+        assert_eq!(state.end_poll(seen, false), Idle::Again);
     }
 
     #[test]

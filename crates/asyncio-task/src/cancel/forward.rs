@@ -1,6 +1,7 @@
 //! Awaiting something that can be cancelled itself: a cancel of the waiter goes to what it waits for, whose clean-up is awaited.
 
 use super::node::Node;
+use super::plain::PlainAwait;
 use super::tree::Kind;
 use std::borrow::Cow;
 use std::task::{Poll, Waker};
@@ -16,15 +17,27 @@ use std::task::{Poll, Waker};
 /// ```
 #[derive(Debug, Default)]
 pub struct Forward {
-    node: Option<Node>,
+    place: Place,
+}
+
+/// Where a request finds the wait.
+#[derive(Debug, Default)]
+enum Place {
+    /// Nowhere: it has not been pending, or not in a task.
+    #[default]
+    None,
+    /// All that its task waited for in the last poll.
+    Plain(PlainAwait),
+    /// In the tree.
+    Node(Node),
     /// The request was raised: the waiter stays pending until it is dropped.
-    is_unwinding: bool,
+    Unwinding,
 }
 
 impl Forward {
     /// A fresh wait.
     pub const fn new() -> Self {
-        Forward { node: None, is_unwinding: false }
+        Forward { place: Place::None }
     }
 
     /// Sends one poll of what is awaited through here: whether it has ended, and if so, whether it was cancelled. Ready when the outcome may be
@@ -53,10 +66,8 @@ impl Forward {
         waker: &Waker,
         cancel: impl FnOnce(Option<Cow<'static, str>>) -> bool,
     ) {
-        if self.is_unwinding {
-            return;
-        }
-        let Some(node) = Node::ensure(&mut self.node, Kind::Forward) else { return };
+        self.find_place(waker);
+        let Place::Node(node) = &mut self.place else { return };
         node.set_waker(waker);
         if let Some(message) = node.begin_forward() {
             // Without the tree's lock: a cancel locks the tree of the task it is for.
@@ -66,20 +77,60 @@ impl Forward {
         }
     }
 
+    /// Sees to it that a request finds this wait, which is about to be pending.
+    #[inline]
+    fn find_place(&mut self, waker: &Waker) {
+        let claimed = match &self.place {
+            Place::Unwinding => return,
+            Place::Node(node) if node.is_here() => return,
+            Place::Plain(plain) => match plain.claim() {
+                None if plain.stays(waker) => return,
+                claimed => {
+                    plain.end();
+                    claimed
+                }
+            },
+            Place::None | Place::Node(_) => match PlainAwait::begin(waker) {
+                Some(plain) => return self.place = Place::Plain(plain),
+                None => None,
+            },
+        };
+        let node = claimed.or_else(|| Node::new(Kind::Forward));
+        self.place = node.map_or(Place::None, Place::Node);
+    }
+
     /// To be called when what is awaited has ended, before its outcome is taken: true if the waiter has to stay pending, because a cancellation
     /// is on its way through it.
     #[must_use]
     pub fn ended(&mut self, was_cancelled: bool) -> bool {
-        if self.is_unwinding {
-            return true;
-        }
-        let Some(node) = self.node.take() else { return false };
+        let node = match std::mem::take(&mut self.place) {
+            Place::None => None,
+            Place::Plain(plain) => {
+                plain.end();
+                plain.claim()
+            }
+            Place::Node(node) => Some(node),
+            Place::Unwinding => {
+                self.place = Place::Unwinding;
+                return true;
+            }
+        };
+        let Some(node) = node else { return false };
         let Some((request, forwarded)) = node.end_forward() else { return false };
         if forwarded && !was_cancelled {
             return false;
         }
         node.raise_to_parent(request);
-        self.is_unwinding = true;
+        self.place = Place::Unwinding;
         true
+    }
+}
+
+impl Drop for Forward {
+    #[inline]
+    fn drop(&mut self) {
+        if let Place::Plain(plain) = &self.place {
+            plain.end();
+        }
     }
 }

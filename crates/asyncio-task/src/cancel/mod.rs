@@ -1,13 +1,14 @@
 //! Cancellation that can answer: scopes that catch, hold back, forward.
 //!
 //! `tree.rs` decides where a request goes; `node.rs` is one node's place in its task; `scopes.rs` has the scopes themselves, `forward.rs` the await
-//! that passes a request on, `domain.rs` what `timeout` is made of, `group.rs` what task
+//! that passes a request on, `plain.rs` how that does without a tree, `domain.rs` what `timeout` is made of, `group.rs` what task
 //! groups are.
 
 mod domain;
 mod forward;
 mod group;
 mod node;
+mod plain;
 mod scopes;
 mod shield;
 mod tree;
@@ -16,7 +17,7 @@ pub use domain::{Domain, Inside};
 pub use forward::Forward;
 pub use group::GroupDomain;
 pub use node::fail_here;
-pub(crate) use node::{deliver, is_quiet, take_end, void};
+pub(crate) use node::{deliver, has_nodes, is_quiet, take_end, void, withdraw_offer};
 pub use scopes::{CatchCancelled, Uncancellable, catch_cancelled, uncancellable, with_finally};
 pub use shield::{Shield, Shieldable, shield};
 pub(crate) use tree::{Origin, Tree};

@@ -5,13 +5,14 @@
 //! again) is done after its lock is released.
 
 use super::tree::{Effects, Kind, Origin, Request, Tree};
+use crate::cold::Cold;
 use crate::error::{CancelledError, JoinError};
 use crate::handle::TaskHandle;
 use crate::header::{Header, RawTask};
 use crate::runnable::call_waker;
 use crate::state::Woken;
 use crate::waker;
-use asyncio_base::record;
+use asyncio_base::record::{self, PollRecord};
 use asyncio_base::slab::Key;
 use asyncio_base::sync::Ordering;
 use std::borrow::Cow;
@@ -28,12 +29,25 @@ pub(crate) struct Node {
 }
 
 /// The task being polled on this thread, and the scope that is being polled in it.
+#[inline]
 fn current() -> Option<(RawTask, Option<Key>)> {
     record::with(|record| {
         let record = record?;
-        let task = NonNull::new(record.owner.as_ptr().cast_mut().cast::<Header>())?;
-        Some((RawTask::new(task), record.scope.get()))
+        Some((task_of(record)?, record.scope.get()))
     })
+}
+
+/// The task of a record; `None` for a callback's.
+#[inline]
+pub(super) fn task_of(record: &PollRecord<'_>) -> Option<RawTask> {
+    NonNull::new(record.owner.as_ptr().cast_mut().cast::<Header>()).map(RawTask::new)
+}
+
+/// Whether it is the task's own waker.
+#[inline]
+pub(super) fn is_waker_of(task: RawTask, waker: &Waker) -> bool {
+    let task = task.as_ptr().as_ptr().cast_const().cast::<()>();
+    waker.data() == task && waker.vtable() == waker::vtable()
 }
 
 /// Changes a task's tree, then does what that left to do.
@@ -102,6 +116,27 @@ impl Node {
         slot.as_mut()
     }
 
+    /// A forwarding node of the task being polled, with the request that is offered in this poll; `None` if it was taken back.
+    #[cold]
+    pub(crate) fn with_offer(task: RawTask) -> Option<Node> {
+        let header = task.header();
+        let copy = header.cold_if_any().and_then(|cold| cold.tree.lock().offer.take());
+        let message = match copy {
+            Some(message) => message,
+            None => {
+                header.state.take_request()?;
+                header.cold_if_any().and_then(Cold::take_message)
+            }
+        };
+        let key = with_tree(task, |tree| tree.insert_requested(message));
+        Some(Node { task: TaskHandle::new_ref(task), key, is_woken_with_task: true })
+    }
+
+    /// Whether it belongs to the task being polled.
+    pub(crate) fn is_here(&self) -> bool {
+        current().is_some_and(|(task, _)| task == self.task.raw())
+    }
+
     pub(crate) fn origin(&self) -> Origin {
         Origin::Domain(self.key)
     }
@@ -117,8 +152,7 @@ impl Node {
 
     /// Says what wakes this node. The task's own waker needs no keeping: a delivery is followed by a poll of the task.
     pub(crate) fn set_waker(&mut self, waker: &Waker) {
-        let task = self.task.raw().as_ptr().as_ptr().cast_const().cast::<()>();
-        let is_task = waker.data() == task && waker.vtable() == waker::vtable();
+        let is_task = is_waker_of(self.task.raw(), waker);
         if is_task && self.is_woken_with_task {
             return;
         }
@@ -208,10 +242,25 @@ pub(crate) fn raise_here(request: Request) {
     }
 }
 
-/// Delivers a cancel of the task to its innermost scopes; gives the message back if it has none.
+/// Whether the task has scopes, or awaits that are nodes.
+pub(crate) fn has_nodes(task: RawTask) -> bool {
+    task.header().cold_if_any().is_some_and(|cold| cold.tree.lock().has_nodes())
+}
+
+/// The poll that a copy of a request was offered to is over.
+pub(crate) fn withdraw_offer(task: RawTask) {
+    if let Some(cold) = task.header().cold_if_any() {
+        let offer = cold.tree.lock().offer.take();
+        drop(offer);
+    }
+}
+
+/// Delivers a cancel of the task to its innermost scopes, and leaves a copy for the plain await if it `awaits`; gives the message back if it has
+/// no scopes.
 pub(crate) fn deliver(
     task: RawTask,
     message: Option<Cow<'static, str>>,
+    awaits: bool,
 ) -> Result<(), Option<Cow<'static, str>>> {
     if task.header().cold_if_any().is_none() {
         return Err(message);
@@ -219,7 +268,11 @@ pub(crate) fn deliver(
     with_tree(task, |tree| {
         let mut effects = Effects::default();
         let delivered = tree.deliver(Origin::Task, message.clone(), &mut effects);
-        (if delivered { Ok(()) } else { Err(message) }, effects)
+        if !delivered {
+            return (Err(message), effects);
+        }
+        tree.offer = awaits.then_some(message);
+        (Ok(()), effects)
     })
 }
 

@@ -27,7 +27,7 @@
 //! 4. A node that meets two requests keeps the one from further out; the other counts as answered by it. One that has passed a request on
 //!    passes the next one on too.
 //! 5. A raised request takes hold of a node when nothing below is *busy*: holding back, or waiting for the clean-up of a task it forwarded to.
-//! 6. `uncancel` to 0 voids what the task has asked for and no node has taken: those marks are as if they were not there.
+//! 6. `uncancel` to 0 voids what the task has asked for and no node has taken or passed on: those marks are as if they were not there.
 
 use crate::error::JoinError;
 use asyncio_base::slab::{Key, Slab};
@@ -107,6 +107,8 @@ pub(crate) struct Tree {
     pub(crate) failure: Option<JoinError>,
     /// A request of the task that strikes when the task waits next, but not if it ends first; with its message.
     pub(crate) later: Option<Option<Cow<'static, str>>>,
+    /// A copy of a request, for the plain await that stands beside the nodes; with its message.
+    pub(crate) offer: Option<Option<Cow<'static, str>>>,
     epoch: u64,
 }
 
@@ -152,6 +154,24 @@ impl Tree {
         let node =
             Node { parent, children: 0, kind, mark: None, busy: false, fresh: false, waker: None };
         self.nodes.insert(node)
+    }
+
+    /// Adds an outermost forwarding node that has a request of the task.
+    pub(crate) fn insert_requested(
+        &mut self,
+        message: Option<Cow<'static, str>>,
+    ) -> (Key, Effects) {
+        let mut effects = Effects::default();
+        let node = self.insert(None, Kind::Forward);
+        let request = Request { origin: Origin::Task, message };
+        let open = Open { request, marks: 0, answered: false, epoch: Some(self.epoch) };
+        let request = self.open.insert(open);
+        self.mark(Some(node), Mark { request, raised: false }, &mut effects);
+        (node, effects)
+    }
+
+    pub(crate) fn has_nodes(&self) -> bool {
+        !self.nodes.is_empty()
     }
 
     /// Keeps the waker of a node that is not woken with its task; `None` for one that is. Returns the one it replaces.
@@ -380,7 +400,10 @@ impl Tree {
         if mark.raised && self.is_busy_below(Some(key)) {
             return (None, effects);
         }
-        let void = self.is_void(mark.request);
+        // What was passed on has been seen, and is not taken back any more.
+        let passed_on = |node: &Node| node.kind == Kind::Forward && node.busy && !node.fresh;
+        let passed_on = self.nodes.get(key).is_some_and(passed_on);
+        let void = self.is_void(mark.request) && !passed_on;
         let request = self.open.get(mark.request).map(|open| open.request.clone());
         if let Some(node) = self.nodes.get_mut(key) {
             node.mark = None;
@@ -483,7 +506,8 @@ impl Tree {
 
     /// What it forwarded to has ended: takes the request back, if it is still one.
     pub(crate) fn end_forward(&mut self, key: Key) -> (Option<Request>, Effects) {
+        let taken = self.take(key);
         self.set_busy(key, false);
-        self.take(key)
+        taken
     }
 }

@@ -1,0 +1,129 @@
+//! The plain await: what a task that awaits one thing under no scope needs in order to pass a cancel on. No tree, no allocation, no lock.
+//!
+//! Such an await notes in the poll record that it is pending, and the end of the poll puts one flag into the task's word (`AWAITS`), in the
+//! exchange that is made anyway. Record and flag belong to the token's holder, so nothing here is shared.
+//!
+//! ```text
+//!              pending, alone in this poll                polled with an offer: takes the request
+//!   a wait ─────────────────────────────► a plain await ───────────────────────────────────────► a node that has it
+//!     │                                        │ another plain await, a scope, another waker
+//!     └────────────────────────────────────────┴──────────────────────────────────────────────► a node
+//! ```
+//!
+//! # The offer
+//!
+//! A cancel of a task whose word has the flag stays in the word: the worker *offers* it to the poll that follows. The plain await that is polled
+//! takes it out, in one exchange against `uncancel`, and becomes a node that has it. Until then nothing points to the await: it may be dropped
+//! or moved anywhere without a note.
+//!
+//! # Why no request is lost
+//!
+//! One that nobody has taken is still in the word. If the task completes, completion finds it there. If it waits, the worker looks after the poll:
+//! it offers again if the poll has left another plain await, and else, or after a few times, delivers as to any task: to the nodes there are, or by
+//! ending it. Where nodes stand beside the await from the start, they get the request and the await is offered a copy, in the tree.
+
+use super::node::{Node, is_waker_of, task_of};
+use crate::header::RawTask;
+use asyncio_base::record::{self, PollRecord};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::Waker;
+
+thread_local! {
+    /// The last number that this thread gave out; 0 if none.
+    static LAST: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Each thread counts in a range of its own.
+const RANGE: u64 = 1 << 44;
+
+// Numbers, no protocol: loom need not see it, and its atomics cannot be statics.
+static NEXT_RANGE: AtomicU64 = AtomicU64::new(0);
+
+#[inline]
+fn next_number() -> Option<u64> {
+    let next = LAST.try_with(|last| {
+        let next = match last.get() {
+            0 => first_number(),
+            last => last + 1,
+        };
+        last.set(next);
+        next
+    });
+    // A thread that is being torn down: there every await is a node.
+    next.ok()
+}
+
+#[cold]
+fn first_number() -> u64 {
+    NEXT_RANGE.fetch_add(RANGE, Relaxed) + 1
+}
+
+/// An await that is, or was in an earlier poll, the plain one of a task.
+#[derive(Debug)]
+pub(crate) struct PlainAwait {
+    /// The number of the task.
+    waiter: u64,
+    number: u64,
+}
+
+/// The task of a record that is polled by no scope, if `waker` is its own.
+#[inline]
+fn plain_task(record: &PollRecord<'_>, waker: &Waker) -> Option<RawTask> {
+    let task = task_of(record).filter(|_| record.scope.get().is_none())?;
+    is_waker_of(task, waker).then_some(task)
+}
+
+impl PlainAwait {
+    /// Makes a pending await the plain one of this poll; `None` if it needs a node, or this is no task.
+    #[inline]
+    pub(crate) fn begin(waker: &Waker) -> Option<PlainAwait> {
+        record::with(|record| {
+            let record = record?;
+            let is_free = record.plain_await.get() == 0 && plain_task(record, waker).is_some();
+            let number = is_free.then(next_number)??;
+            record.plain_await.set(number);
+            Some(PlainAwait { waiter: record.task_id, number })
+        })
+    }
+
+    /// Whether it can be the plain await of this poll, in which it is pending; then it is.
+    #[inline]
+    pub(crate) fn stays(&self, waker: &Waker) -> bool {
+        record::with(|record| {
+            let Some(record) = record.filter(|record| record.task_id == self.waiter) else {
+                return false;
+            };
+            let other = record.plain_await.get();
+            let is_free = other == 0 || other == self.number;
+            let stays = is_free && plain_task(record, waker).is_some();
+            if stays {
+                record.plain_await.set(self.number);
+            }
+            stays
+        })
+    }
+
+    /// Takes the request that is offered in this poll.
+    #[inline]
+    pub(crate) fn claim(&self) -> Option<Node> {
+        record::with(|record| {
+            let record = record.filter(|record| record.offered.get())?;
+            let task = task_of(record).filter(|_| record.task_id == self.waiter)?;
+            let node = Node::with_offer(task)?;
+            record.offered.set(false);
+            Some(node)
+        })
+    }
+
+    /// It is over or gone: if this is the poll that it is noted in, the note goes too.
+    #[inline]
+    pub(crate) fn end(&self) {
+        record::with(|record| {
+            let Some(record) = record else { return };
+            if record.plain_await.get() == self.number && record.task_id == self.waiter {
+                record.plain_await.set(0);
+            }
+        });
+    }
+}
