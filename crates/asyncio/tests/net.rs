@@ -1,6 +1,6 @@
 //! Sockets on the loop: real connections, cancelled waits.
 
-use asyncio::net::{TcpListener, TcpStream};
+use asyncio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use asyncio::{create_task, run};
 use std::io;
 use std::net::SocketAddr;
@@ -151,6 +151,21 @@ fn addresses_are_not_looked_up() {
         let error = event_loop.getaddrinfo("localhost", 80).await.unwrap_err();
         assert_eq!(error.to_string(), "executor shutdown has been called");
     });
+}
+
+/// CPython test_base_events: test_port_parameter_types
+///
+/// A port is a number, or text behind the host; nothing else is one, and no service is looked up.
+#[test]
+fn a_port_may_be_a_number_or_text() {
+    let expected: Vec<SocketAddr> = vec!["1.2.3.4:1".parse().unwrap()];
+    assert_eq!(("1.2.3.4", 1).to_socket_addrs().unwrap(), expected);
+    assert_eq!("1.2.3.4:1".to_socket_addrs().unwrap(), expected);
+    assert_eq!(("1.2.3.4", 0).to_socket_addrs().unwrap()[0].port(), 0);
+    for nonsense in ["1.2.3.4", "1.2.3.4:", "1.2.3.4:http", "localhost:http", "localhost:65536"] {
+        let error = nonsense.to_socket_addrs().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{nonsense}");
+    }
 }
 
 #[test]

@@ -8,9 +8,9 @@
 //! | `test_stop_iteration_exception*`, `test_future_stop_iteration_args`, `test_future_iter_throw`, `test_iter`, `test_yield_from_twice` | generators |
 //! | `test_future_*_segfault`, `test_future_del_collect` | CPython's garbage collector |
 //! | `test_wrap_future*` | in `test_executors.rs` |
-//! | `test_copy_state`, `test_set_result_unless_cancelled` | helpers that are not public |
+//! | `test_copy_state` | in `test_executors.rs` |
 //! | `test_ensure_future` | a settable future becomes a task, as everything that is none |
-//! | `test_remove_done_callbacks_list_mutation`, `*_list_clear`, `test_schedule_callbacks_list_mutation_2` | callbacks are removed by id: no user code runs while they are looked for |
+//! | `*_list_clear`, `test_schedule_callbacks_list_mutation_2` | callbacks are removed by id: no user code runs while they are looked for |
 //!
 //! Adapted: `remove_done_callback` takes the id that `add_done_callback` gave and answers whether there was one.
 
@@ -633,4 +633,53 @@ fn an_error_that_a_task_awaited_is_not_reported() {
         note.push(reports.take().len());
     });
     assert_eq!(log.take(), [0]);
+}
+
+/// CPython test_futures: test_set_result_unless_cancelled
+///
+/// Its helper is what every waiter does here: it sets, and does not mind the refusal.
+#[test]
+fn a_result_that_comes_after_the_cancel_is_ignored() {
+    let event_loop = new_loop();
+    let future: IntFuture = event_loop.create_future();
+    assert!(future.cancel());
+    assert!(future.set_result(2).is_err());
+    assert!(future.cancelled() && future.done());
+    event_loop.close().unwrap();
+}
+
+/// CPython test_futures: test_remove_done_callbacks_list_mutation
+///
+/// Nothing is compared here, but what a removed callback captured is dropped, and that may remove others.
+#[test]
+fn a_callback_may_remove_others_when_it_is_dropped() {
+    /// Removes callbacks, and notes how many were there.
+    struct Removes(IntFuture, Vec<CallbackId>, Log<usize>);
+    impl Drop for Removes {
+        fn drop(&mut self) {
+            let removed = self.1.iter().filter(|&&id| self.0.remove_done_callback(id));
+            self.2.push(removed.count());
+        }
+    }
+    let event_loop = new_loop();
+    let future: IntFuture = event_loop.create_future();
+    let (log, removed) = (Log::new(), Log::new());
+    let others: Vec<_> = (0..63).map(|_| future.add_done_callback(log.noted("other"))).collect();
+    let evil = Removes(future.clone(), others, removed.clone());
+    let evil = future.add_done_callback(move |_| drop(evil));
+    future.add_done_callback(log.noted("last"));
+    assert!(future.remove_done_callback(evil));
+    assert_eq!(removed.take(), [63]);
+    future.set_result(1).unwrap();
+    one_pass(&event_loop);
+    assert_eq!(log.take(), ["last"]);
+    // While the callbacks are being queued: dropped by a loop that takes none, with the future done.
+    let future: IntFuture = event_loop.create_future();
+    let evil = Removes(future.clone(), vec![], removed.clone());
+    future.add_done_callback(move |_| drop(evil));
+    let late = future.add_done_callback(log.noted("late"));
+    event_loop.close().unwrap();
+    future.set_result(1).unwrap();
+    assert!(!future.remove_done_callback(late));
+    assert_eq!((removed.take(), log.take()), (vec![0], vec![]));
 }
