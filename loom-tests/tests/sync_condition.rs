@@ -1,11 +1,20 @@
-//! `Condition` (`asyncio-sync/src/condition.rs`).
+//! `Condition` (`asyncio-sync/src/condition`).
 #![cfg(asyncio_loom)]
 
 mod sync_common;
 
+use asyncio_base::context::ContextSlot;
+use asyncio_base::hold::Hold;
+use asyncio_base::record::{self, Owner, PollRecord};
+use asyncio_base::wait::WaitSlot;
 use asyncio_loom_tests::model;
-use asyncio_sync::Condition;
+use asyncio_sync::{Condition, condition};
+use loom::sync::atomic::{AtomicBool, Ordering};
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use sync_common::{block_on, poll_once, spawn};
 
 async fn until_positive(condition: &Condition<i32>) {
@@ -45,7 +54,7 @@ fn condition_two_waiters() {
             spawn(move || block_on(until_positive(&condition)))
         });
         block_on(add(&condition, 2, usize::MAX));
-        threads.map(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(condition.statistics().waiters, 0);
     });
 }
@@ -135,5 +144,74 @@ fn quick_condition_shared_lock() {
         assert!(poll_once(&mut waits_for_two).is_pending());
         block_on(add(two, 0, 1));
         assert!(poll_once(&mut waits_for_two).is_ready());
+    });
+}
+
+loom::lazy_static! {
+    /// The task of `wait_in_task` is cancelled.
+    static ref CANCELLED: AtomicBool = AtomicBool::new(false);
+    /// The cancellation goes on.
+    static ref UNWINDS: AtomicBool = AtomicBool::new(false);
+}
+
+/// Stands for the cancel tree.
+#[derive(Debug)]
+struct Tree {
+    was_asked: bool,
+}
+
+impl Hold for Tree {
+    fn is_asked(&mut self, _waker: &Waker) -> bool {
+        let asked = !self.was_asked && CANCELLED.load(Ordering::Acquire);
+        self.was_asked |= asked;
+        asked
+    }
+
+    fn ends(&mut self) -> bool {
+        let ends = self.was_asked || CANCELLED.load(Ordering::Acquire);
+        UNWINDS.store(ends, Ordering::Relaxed);
+        ends
+    }
+}
+
+/// Waits in something like a task; says whether it was notified and not cancelled.
+fn wait_in_task(wait: condition::Wait<&Condition<i32>>) -> bool {
+    let (slot, context) = (WaitSlot::new(), ContextSlot::new());
+    // SAFETY: nobody reads the task back.
+    let owner = unsafe { Owner::new(std::ptr::null(), || Box::new(Tree { was_asked: false })) };
+    let (scope, budget) = (Cell::new(None), Cell::new(u32::MAX));
+    let record = PollRecord { task_id: 1, owner, wait: &slot, context: &context, scope, budget };
+    let mut wait = pin!(wait);
+    record::enter(&record, || {
+        block_on(poll_fn(|cx| match wait.as_mut().poll(cx) {
+            Poll::Ready(_guard) => {
+                assert!(!UNWINDS.load(Ordering::Relaxed), "what unwinds does not return");
+                Poll::Ready(true)
+            }
+            Poll::Pending if UNWINDS.load(Ordering::Relaxed) => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }))
+    })
+}
+
+/// A task is cancelled at any moment between its notification and its return: one of the two waiters has the notification, and
+/// the lock is free in the end.
+#[test]
+fn quick_condition_cancellation_meets_the_way_back() {
+    model("condition: cancellation meets the way back", None, || {
+        let condition: &'static Condition<i32> = Box::leak(Box::new(Condition::new(0)));
+        let mut first = condition.try_acquire().unwrap().wait();
+        assert!(poll_once(&mut first).is_pending());
+        let mut second = condition.try_acquire().unwrap().wait();
+        assert!(poll_once(&mut second).is_pending());
+        let guard = condition.try_acquire().unwrap();
+        let thread = spawn(move || wait_in_task(first));
+        guard.notify(1);
+        drop(guard);
+        CANCELLED.store(true, Ordering::Release);
+        let returned = thread.join().unwrap();
+        assert_eq!(poll_once(&mut second).is_pending(), returned);
+        drop(second);
+        assert!(!condition.locked());
     });
 }

@@ -73,7 +73,7 @@ fn quick_event_two_setters() {
             spawn(move || event.set())
         });
         block_on(event.wait());
-        threads.map(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(event.is_set() && event.statistics().waiters == 0);
     });
 }
@@ -138,7 +138,7 @@ fn event_releases_everybody() {
             spawn(move || block_on(event.wait()))
         });
         event.set();
-        threads.map(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(event.statistics().waiters, 0);
     });
 }

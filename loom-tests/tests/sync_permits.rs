@@ -64,7 +64,7 @@ fn permits_three_take_turns() {
             spawn(move || *block_on(lock.acquire()) += 1)
         });
         *block_on(lock.acquire()) += 1;
-        threads.map(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert_eq!(*lock.try_acquire().expect("all have released"), 3);
     });
 }

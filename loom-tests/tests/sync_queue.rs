@@ -199,7 +199,7 @@ fn queue_two_producers() {
             spawn(move || block_on(queue.put(i)).unwrap())
         });
         assert_eq!(block_on(queue.get()).unwrap() + block_on(queue.get()).unwrap(), 3);
-        threads.map(|thread| thread.join().unwrap());
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
         assert!(queue.empty());
     });
 }

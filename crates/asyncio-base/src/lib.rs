@@ -5,6 +5,7 @@
 //! | [`sync`] | the one switch for atomics, locks and cells: std, loom (`--cfg asyncio_loom`) or ThreadSanitizer (`--cfg tsan`) |
 //! | [`record`] | the poll record: what this thread is polling right now |
 //! | [`wait`] | the wait slot, where a leaf future says what it waits for |
+//! | [`hold`] | a leaf's say in cancellation |
 //! | [`context`] | context variables: the map, the cell that tasks share, the slot in a task |
 //! | [`slab`] | a slab whose keys carry a generation, for waiter lists and the wheel |
 //! | [`wake_list`] | wakers collected under a lock and called after it |
@@ -16,6 +17,7 @@
 
 mod cache_padded;
 pub mod context;
+pub mod hold;
 pub mod record;
 pub mod slab;
 pub mod sync;

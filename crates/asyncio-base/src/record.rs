@@ -7,6 +7,7 @@
 //! owned, and records nest: a callback run inside a poll sees its own, the poll sees its own again afterwards.
 
 use crate::context::ContextSlot;
+use crate::hold::Hold;
 use crate::slab::Key;
 use crate::wait::{WaitKind, WaitSlot};
 use std::cell::Cell;
@@ -18,25 +19,32 @@ pub const BUDGET: u32 = 128;
 
 /// The task behind a record, as the crate that polls tasks knows it; opaque to everybody else.
 #[derive(Clone, Copy, Debug)]
-pub struct Owner(*const ());
+pub struct Owner {
+    task: *const (),
+    /// Makes a leaf's say in the cancellation of the task.
+    hold: Option<MakeHold>,
+}
+
+/// Makes a [`Hold`] for the task being polled.
+pub type MakeHold = fn() -> Box<dyn Hold>;
 
 impl Owner {
     /// No task: a callback.
-    pub const NONE: Owner = Owner(ptr::null());
+    pub const NONE: Owner = Owner { task: ptr::null(), hold: None };
 
-    /// Names a task.
+    /// Names a task, and how its leaves have a say in its cancellation.
     ///
     /// # Safety
     ///
     /// Whoever reads it back dereferences it: `task` must be of the type that the reading crate expects and stay valid for
     /// as long as the record is current.
-    pub const unsafe fn new(task: *const ()) -> Self {
-        Owner(task)
+    pub const unsafe fn new(task: *const (), hold: MakeHold) -> Self {
+        Owner { task, hold: Some(hold) }
     }
 
     /// The pointer given to [`new`](Self::new), null for [`NONE`](Self::NONE).
     pub fn as_ptr(self) -> *const () {
-        self.0
+        self.task
     }
 }
 
@@ -173,6 +181,12 @@ pub fn waits_for(kind: WaitKind, place: &'static Location<'static>) {
             record.wait.set(kind, place);
         }
     });
+}
+
+/// A say in the cancellation of the task being polled; `None` outside asyncio's tasks, where nobody can be asked to come back.
+pub fn hold() -> Option<Box<dyn Hold>> {
+    let make = with(|record| record.and_then(|record| record.owner.hold));
+    make.map(|make| make())
 }
 
 /// Takes one ready operation from the task's budget; false when it is spent.

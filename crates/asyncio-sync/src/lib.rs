@@ -32,7 +32,7 @@
 mod barrier;
 mod blocking;
 pub mod broadcast;
-mod condition;
+pub mod condition;
 pub mod errors;
 mod event;
 mod grant;
@@ -51,8 +51,8 @@ pub mod watch;
 
 pub use barrier::{Barrier, BarrierStatistics, BarrierWait};
 pub use condition::{
-    Condition, ConditionAcquire, ConditionGuard, ConditionStatistics, ConditionWait,
-    ConditionWaitFor,
+    Condition, ConditionAcquire, ConditionAcquireOwned, ConditionGuard, ConditionStatistics,
+    OwnedConditionGuard,
 };
 pub use errors::{
     BrokenBarrierError, GetNowaitError, LockNotAcquired, OverReleaseError, PutNowaitError,

@@ -143,7 +143,15 @@
 //! ```
 //! ```compile_fail,E0277
 //! fn send<T: Send>() {}
-//! fn bad() { send::<asyncio_sync::ConditionWait<'static, *const ()>>(); }
+//! fn bad() { send::<asyncio_sync::condition::Wait<&'static asyncio_sync::Condition<*const ()>>>(); }
+//! ```
+//! ```compile_fail,E0277
+//! fn sync<T: Sync>() {}
+//! fn bad() { sync::<asyncio_sync::OwnedConditionGuard<std::cell::Cell<u32>>>(); }
+//! ```
+//! ```compile_fail,E0277
+//! fn send<T: Send>() {}
+//! fn bad() { send::<asyncio_sync::OwnedConditionGuard<*const ()>>(); }
 //! ```
 //! ```compile_fail,E0277
 //! fn sync<T: Sync>() {}

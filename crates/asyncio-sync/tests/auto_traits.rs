@@ -3,7 +3,7 @@
 use asyncio_sync::queue::{BaseQueue, Fifo, Get, Items, Join, Lifo, Put, Smallest};
 use asyncio_sync::{broadcast, oneshot, watch, *};
 use std::cell::Cell;
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 
 fn send<T: Send>() {}
 fn sync<T: Sync>() {}
@@ -43,8 +43,13 @@ table! {
     ConditionGuard<'static, u32>: send sync unpin;
     ConditionGuard<'static, Movable>: send;
     ConditionAcquire<'static, Movable>: send sync unpin;
-    ConditionWait<'static, Movable>: send unpin;
-    ConditionWaitFor<'static, Movable, fn(&mut Movable) -> bool>: send unpin;
+    ConditionAcquireOwned<Movable>: send sync unpin;
+    OwnedConditionGuard<u32>: send sync unpin;
+    OwnedConditionGuard<Movable>: send;
+    condition::Wait<&'static Condition<Movable>>: send unpin;
+    condition::WaitMut<'static, &'static Condition<Movable>>: send unpin;
+    condition::WaitFor<&'static Condition<Movable>, fn(&mut Movable) -> bool>: send unpin;
+    condition::Wait<Arc<Condition<Movable>>>: send unpin;
     ConditionStatistics: send sync unpin;
     Semaphore: send sync unpin;
     BoundedSemaphore: send sync unpin;

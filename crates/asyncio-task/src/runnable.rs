@@ -72,7 +72,9 @@ impl Runnable {
         let header = task.header();
         let seen = header.state.begin_poll();
         // SAFETY: the cell outlives the turn, as the token does, and the record does not outlive this call.
-        let owner = unsafe { Owner::new(task.as_ptr().as_ptr().cast_const().cast()) };
+        let owner = unsafe {
+            Owner::new(task.as_ptr().as_ptr().cast_const().cast(), cancel::Forward::hold)
+        };
         let record = PollRecord {
             task_id: header.id.get(),
             owner,

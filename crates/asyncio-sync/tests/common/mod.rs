@@ -4,7 +4,8 @@
 //! where a test of CPython sleeps, this one yields often enough.
 #![allow(dead_code, unreachable_pub)]
 
-use asyncio_sync::{ConditionGuard, ConditionWait};
+use asyncio_sync::condition::Wait;
+use asyncio_sync::{Condition, ConditionGuard};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -228,7 +229,7 @@ pub async fn wait<'a, T>(guard: ConditionGuard<'a, T>) -> (ConditionGuard<'a, T>
 }
 
 async fn wait_unless<'a, T>(
-    mut waiting: ConditionWait<'a, T>,
+    mut waiting: Wait<&'a Condition<T>>,
     mut cancelled: bool,
 ) -> (ConditionGuard<'a, T>, bool) {
     let core = current();

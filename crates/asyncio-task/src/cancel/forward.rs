@@ -3,6 +3,7 @@
 use super::node::Node;
 use super::plain::PlainAwait;
 use super::tree::Kind;
+use asyncio_base::hold::Hold;
 use std::borrow::Cow;
 use std::task::{Poll, Waker};
 
@@ -132,5 +133,28 @@ impl Drop for Forward {
         if let Place::Plain(plain) = &self.place {
             plain.end();
         }
+    }
+}
+
+/// A leaf that brings something back first is awaited like a task that cleans up: what reaches it ends it by that very cancellation.
+impl Hold for Forward {
+    fn is_asked(&mut self, waker: &Waker) -> bool {
+        let mut asked = false;
+        self.pass_on(waker, |_| {
+            asked = true;
+            true
+        });
+        asked
+    }
+
+    fn ends(&mut self) -> bool {
+        self.ended(true)
+    }
+}
+
+impl Forward {
+    /// For leaves that know nothing of tasks.
+    pub(crate) fn hold() -> Box<dyn Hold> {
+        Box::new(Forward::new())
     }
 }
