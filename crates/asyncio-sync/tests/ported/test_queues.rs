@@ -1,4 +1,4 @@
-//! CPython's `test_queues`, on one thread in asyncio's order; each test names the one it restates.
+//! CPython's `test_queues`, on one thread in asyncio's order, under three executors; each test names the one it restates.
 //!
 //! Not restated:
 //!
@@ -11,13 +11,11 @@
 //! Where CPython lets a `get_nowait` take what a woken getter was woken for, and the getter wait again, here it is kept for the
 //! getter; no test of CPython depends on it.
 
-mod common;
-
+use crate::ported::tasks::*;
 use asyncio_sync::{
     GetNowaitError, LifoQueue, PriorityQueue, PutNowaitError, Queue, QueueEmpty, QueueFull,
     QueueShutDown, TaskDoneError,
 };
-use common::*;
 use std::rc::Rc;
 
 mod basic {

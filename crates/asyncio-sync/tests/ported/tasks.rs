@@ -1,19 +1,16 @@
-//! A loop as small as it can be: one thread, one FIFO ready queue, asyncio's words.
+//! Tasks in asyncio's words, on whichever executor the tests run.
 //!
-//! It runs tasks and callbacks in asyncio's order, so CPython's order-sensitive assertions hold as they stand. It knows no time;
-//! where a test of CPython sleeps, this one yields often enough.
-#![allow(dead_code, unreachable_pub)]
+//! They run in asyncio's order as long as the executor is first in, first out, so CPython's order-sensitive assertions hold as they
+//! stand. They know no time; where a test of CPython sleeps, these yield often enough.
 
+use crate::executor;
 use asyncio_sync::condition::Wait;
 use asyncio_sync::{Condition, ConditionGuard};
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 type Body = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -23,35 +20,35 @@ struct Core {
     cancel_requested: Cell<bool>,
     /// How many scopes want to see a cancel themselves.
     scopes: Cell<usize>,
-    waker: Arc<TaskWaker>,
+    /// Empty before the first turn, to which the task is on its way.
+    waker: RefCell<Option<Waker>>,
 }
 
-/// Puts the task in the ready queue, once.
-struct TaskWaker {
-    queued: AtomicBool,
-    number: usize,
-    ready: Ready,
-}
+impl Core {
+    fn wake(&self) {
+        let waker = self.waker.borrow().clone();
+        waker.into_iter().for_each(Waker::wake);
+    }
 
-type Ready = Arc<Mutex<VecDeque<usize>>>;
-
-impl Wake for TaskWaker {
-    fn wake(self: Arc<Self>) {
-        if !self.queued.swap(true, Ordering::Relaxed) {
-            self.ready.lock().unwrap().push_back(self.number);
+    /// One turn: delivers a cancel that no scope wants, or polls.
+    fn turn(self: &Rc<Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.waker.replace(Some(cx.waker().clone()));
+        let Some(mut body) = self.body.take() else { return Poll::Ready(()) };
+        if self.cancel_requested.get() && self.scopes.get() == 0 {
+            return Poll::Ready(drop(body));
         }
+        let before = CURRENT.replace(Some(self.clone()));
+        let polled = body.as_mut().poll(cx);
+        CURRENT.set(before);
+        if polled.is_pending() {
+            *self.body.borrow_mut() = Some(body);
+        }
+        polled
     }
 }
 
-#[derive(Default)]
-struct Loop {
-    tasks: RefCell<Vec<Rc<Core>>>,
-    ready: Ready,
-    current: RefCell<Option<Rc<Core>>>,
-}
-
 thread_local! {
-    static LOOP: Loop = Loop::default();
+    static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
 }
 
 /// The task was cancelled.
@@ -97,17 +94,12 @@ pub fn create_task<F: Future + 'static>(future: F) -> Task<F::Output> {
         let output = future.await;
         ending.end(Ok(output));
     };
-    LOOP.with(|this| {
-        let mut tasks = this.tasks.borrow_mut();
-        let (number, ready) = (tasks.len(), this.ready.clone());
-        let waker = Arc::new(TaskWaker { queued: AtomicBool::new(false), number, ready });
-        let body = RefCell::new(Some(Box::pin(body) as Body));
-        let (cancel_requested, scopes) = (Cell::new(false), Cell::new(0));
-        let core = Rc::new(Core { body, cancel_requested, scopes, waker });
-        tasks.push(core.clone());
-        core.waker.clone().wake();
-        Task { core, outcome }
-    })
+    let body = RefCell::new(Some(Box::pin(body) as Body));
+    let (cancel_requested, scopes, waker) = Default::default();
+    let core = Rc::new(Core { body, cancel_requested, scopes, waker });
+    let turned = core.clone();
+    executor::spawn(poll_fn(move |cx| turned.turn(cx)));
+    Task { core, outcome }
 }
 
 /// Runs a callback in the next pass.
@@ -120,7 +112,7 @@ impl<T> Task<T> {
     pub fn cancel(&self) {
         if self.outcome.done.get().is_none() {
             self.core.cancel_requested.set(true);
-            self.core.waker.clone().wake();
+            self.core.wake();
         }
     }
 
@@ -152,37 +144,11 @@ impl<T> Future for Task<T> {
 
 /// Runs a main future to its end, as `asyncio.run` does; what is left then is dropped.
 pub fn run<T: 'static>(main: impl Future<Output = T> + 'static) -> T {
-    let main = create_task(main);
-    while !main.done() {
-        let next = LOOP.with(|this| this.ready.lock().unwrap().pop_front());
-        step(next.expect("deadlock: nothing is ready and main is not done"));
-    }
-    let left = LOOP.with(|this| {
-        this.ready.lock().unwrap().clear();
-        this.tasks.take()
-    });
-    left.iter().for_each(|core| drop(core.body.take()));
-    main.result()
-}
-
-fn step(number: usize) {
-    let core = LOOP.with(|this| this.tasks.borrow()[number].clone());
-    core.waker.queued.store(false, Ordering::Relaxed);
-    let Some(mut body) = core.body.take() else { return };
-    if core.cancel_requested.get() && core.scopes.get() == 0 {
-        return drop(body);
-    }
-    let waker = Waker::from(core.waker.clone());
-    LOOP.with(|this| this.current.replace(Some(core.clone())));
-    let polled = body.as_mut().poll(&mut Context::from_waker(&waker));
-    LOOP.with(|this| this.current.take());
-    if polled.is_pending() {
-        *core.body.borrow_mut() = Some(body);
-    }
+    executor::run(async { create_task(main).await.expect("main is not cancelled") })
 }
 
 fn current() -> Rc<Core> {
-    LOOP.with(|this| this.current.borrow().clone()).expect("inside a task")
+    CURRENT.with(|current| current.borrow().clone()).expect("inside a task")
 }
 
 /// `asyncio.sleep(0)`: everything that is ready now runs first.
@@ -218,7 +184,7 @@ pub async fn gather<T>(tasks: Vec<Task<T>>) -> Vec<T> {
 pub async fn propagate() -> ! {
     let core = current();
     core.cancel_requested.set(true);
-    core.waker.clone().wake();
+    core.wake();
     poll_fn(|_| Poll::Pending).await
 }
 

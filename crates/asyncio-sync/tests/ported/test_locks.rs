@@ -1,4 +1,4 @@
-//! CPython's `test_locks`, on one thread in asyncio's order; each test names the one it restates.
+//! CPython's `test_locks`, on one thread in asyncio's order, under three executors; each test names the one it restates.
 //!
 //! Not restated:
 //!
@@ -13,9 +13,7 @@
 //! Where a test looks at private lists of waiters, this one looks at `statistics()`. Where CPython's lock is free for a moment
 //! between a release and the next owner, ours is held already, and the test says so.
 
-mod common;
-
-use common::*;
+use crate::ported::tasks::*;
 
 mod lock {
     use super::*;
