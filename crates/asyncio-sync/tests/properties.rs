@@ -204,6 +204,7 @@ impl<'a, S: Store<Item = u8>> Run<'a, S> {
         Run { queue, model, gets: Vec::new(), puts: Vec::new(), next_id: 0 }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     fn step(&mut self, op: &Op) -> Result<(), TestCaseError> {
         match *op {
             Op::PutNowait(item) => {

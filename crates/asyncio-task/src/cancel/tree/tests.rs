@@ -376,6 +376,7 @@ impl World {
         self.apply(effects);
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm for each operation")]
     fn step(&mut self, step: Step) {
         match step {
             Step::Insert(at, kind) => {
