@@ -32,7 +32,7 @@ use crate::panics;
 use crate::runnable::{call_waker, drop_output};
 use crate::state::{COMPLETE, HANDLE, JOIN_WAKER, MUST_CANCEL, SEALED, Snapshot, WATCHED};
 use asyncio_base::context::{self, ContextSlot};
-use asyncio_base::sync::{AtomicBool, Mutex};
+use asyncio_base::sync::{AtomicBool, AtomicU32, Mutex};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -59,6 +59,8 @@ pub(crate) struct Cold {
     pub(crate) tree: Mutex<Tree>,
     /// Whether a request is open in the tree; written under its lock.
     pub(crate) has_requests: AtomicBool,
+    /// How often nodes were detached from the tree.
+    pub(crate) detached: AtomicU32,
 }
 
 #[derive(Default)]

@@ -184,6 +184,11 @@ impl EventLoop {
         drop(before);
     }
 
+    /// Warns, in debug mode or out of it.
+    pub(crate) fn warn(&self, warning: Warning) {
+        self.diagnostics().warn(self, warning);
+    }
+
     /// In debug mode: warns if this thread is not one that runs the loop, which is running.
     #[inline]
     pub(crate) fn check_thread(&self, called: &str, location: &'static Location<'static>) {
@@ -200,8 +205,7 @@ impl EventLoop {
         let message = format!(
             "{called} at {location} was called on a thread that does not run the loop: call_soon_threadsafe is meant for that"
         );
-        let warning = Warning { message, source: Some(location), ..Warning::default() };
-        self.diagnostics().warn(self, warning);
+        self.warn(Warning { message, source: Some(location), ..Warning::default() });
     }
 }
 

@@ -1,5 +1,6 @@
 //! The loop's exception handler: where errors go that nobody waits for.
 
+use crate::asyncgens::GeneratorInfo;
 use crate::debug::Watch;
 use crate::events::{EventLoop, WeakLoop};
 use asyncio_base::context::{Context, ContextSlot, run_in};
@@ -29,6 +30,8 @@ pub struct ExceptionContext {
     pub task: Option<TaskHandle>,
     /// The name of the task it happened to, also when the task is gone.
     pub task_name: Option<Arc<str>>,
+    /// The async generator it happened to.
+    pub asyncgen: Option<GeneratorInfo>,
     /// The callback it happened to.
     pub handle: Option<Handle>,
     /// The settable future it happened to, as it was then.
@@ -74,6 +77,13 @@ impl ExceptionContext {
     }
 }
 
+impl ExceptionContext {
+    /// Whether nothing that is shown says where it was made.
+    fn is_shown_without_source(&self) -> bool {
+        self.future.is_none() && self.asyncgen.is_none()
+    }
+}
+
 impl fmt::Display for ExceptionContext {
     /// The message, then each other part on a line of its own, as asyncio's default handler logs it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -81,13 +91,18 @@ impl fmt::Display for ExceptionContext {
         if let Some(original) = &self.original {
             write!(f, "\ncontext: {}", original.message)?;
         }
+        if let Some(asyncgen) = &self.asyncgen {
+            write!(f, "\nasyncgen: {asyncgen:?}")?;
+        }
         if let Some(future) = &self.future {
             write!(f, "\nfuture: {future:?}")?;
         }
         match (&self.handle, self.source) {
             // Handles and futures show where they were made.
             (Some(handle), _) => write!(f, "\nhandle: {handle:?}")?,
-            (None, Some(source)) if self.future.is_none() => write!(f, "\nsource: {source}")?,
+            (None, Some(source)) if self.is_shown_without_source() => {
+                write!(f, "\nsource: {source}")?
+            }
             (None, _) => {}
         }
         match (&self.task, &self.task_name) {
@@ -130,14 +145,14 @@ impl fmt::Debug for FutureInfo {
 
 /// A panic's message, as an error to report.
 #[derive(Debug)]
-struct Panicked(Box<str>);
+pub(crate) struct Panicked(Box<str>);
 
 impl Panicked {
     fn of(panic: &PanicError) -> Arc<dyn Error + Send + Sync> {
         Arc::new(Panicked(panic.message().into()))
     }
 
-    fn from_payload(payload: Box<dyn Any + Send>) -> Arc<dyn Error + Send + Sync> {
+    pub(crate) fn from_payload(payload: Box<dyn Any + Send>) -> Arc<dyn Error + Send + Sync> {
         let error = JoinError::panicked(payload);
         let panicked = Panicked::of(error.as_panic().expect("made from a panic"));
         // The payload's destructor may panic in turn. The panic hook has told of that; the report matters more.

@@ -1,5 +1,6 @@
 //! The event loop, and the ways to find one.
 
+use crate::asyncgens::registry::Registry;
 use crate::debug;
 use crate::diagnostics::{
     self, Diagnostics, ExceptionContext, ExceptionHandler, default_exception_handler,
@@ -54,6 +55,7 @@ struct Owner {
     wiring: Arc<Wiring>,
     diagnostics: Arc<Diagnostics>,
     default_executor: DefaultExecutor,
+    generators: Arc<Registry>,
     /// Made for the closing of a loop whose last handle was dropped: nobody else says that it was unclosed.
     is_last: bool,
 }
@@ -187,7 +189,9 @@ impl EventLoop {
         let scheduler = Loop::new(wiring.clone(), diagnostics.clone());
         wiring.attach(&scheduler);
         let default_executor = DefaultExecutor::default();
-        let owner = Owner { scheduler, wiring, diagnostics, default_executor, is_last: false };
+        let generators = Arc::default();
+        let owner =
+            Owner { scheduler, wiring, diagnostics, default_executor, generators, is_last: false };
         let event_loop = EventLoop(Arc::new(owner));
         event_loop.0.diagnostics.attach(event_loop.downgrade());
         event_loop.set_debug(debug::is_asked_for());
@@ -208,6 +212,10 @@ impl EventLoop {
 
     pub(crate) fn diagnostics(&self) -> &Arc<Diagnostics> {
         &self.0.diagnostics
+    }
+
+    pub(crate) fn generators(&self) -> &Registry {
+        &self.0.generators
     }
 
     pub(crate) fn default_executor(&self) -> &DefaultExecutor {
@@ -600,7 +608,11 @@ impl Owner {
             return self.scheduler.close();
         }
         let _restore = SetRunning::new(running.clone());
-        let closed = self.wiring.enter(|| self.scheduler.close())?;
+        let closed = self.wiring.enter(|| {
+            let closed = self.scheduler.close()?;
+            self.generators.discard(&*self.diagnostics);
+            Ok(closed)
+        })?;
         self.default_executor.shut_down();
         Ok(closed)
     }
@@ -618,6 +630,7 @@ impl Drop for Owner {
             wiring: self.wiring.clone(),
             diagnostics: self.diagnostics.clone(),
             default_executor: std::mem::take(&mut self.default_executor),
+            generators: self.generators.clone(),
             is_last: true,
         }));
         self.diagnostics.attach(event_loop.downgrade());

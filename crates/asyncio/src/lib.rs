@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod as_completed;
+mod asyncgens;
 mod contextvars;
 mod debug;
 mod diagnostics;
@@ -33,6 +34,9 @@ mod wiring;
 
 pub use crate::as_completed::{
     AsCompleted, AsCompletedUntil, Completions, NextCompleted, as_completed,
+};
+pub use crate::asyncgens::{
+    AsyncGenerator, GeneratorInfo, NextItem, Put, Yielder, async_generator,
 };
 pub use crate::contextvars::{Context, ContextVar, Token, copy_context};
 pub use crate::debug::{Warning, WarningHandler};

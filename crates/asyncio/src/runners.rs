@@ -169,7 +169,7 @@ impl Runner {
         ctrl_c.finish(outcome)
     }
 
-    /// Cancels every task that is left and waits until all have ended, waits for the jobs of the default executor (for five minutes, then that is
+    /// Cancels every task that is left and waits until all have ended, closes the [generators](crate::AsyncGenerator) that are left, waits for the jobs of the default executor (for five minutes, then that is
     /// reported), and closes the loop. Dropping the runner does the same.
     pub fn close(self) {}
 
@@ -195,8 +195,9 @@ impl Runner {
         }
         let _close = CloseLoop(&self.event_loop);
         let tasks = self.cancel_all_tasks(deadline);
+        let generators = self.close_generators(deadline);
         let executor = self.shut_executor_down(deadline);
-        tasks && executor
+        tasks && generators && executor
     }
 
     /// Waits for the threads of the default executor, so that what they were given is done before the program goes on.
@@ -218,7 +219,10 @@ impl Runner {
     /// Cancels what is left and waits until it has ended, and so with what that has made meanwhile.
     fn cancel_all_tasks(&self, deadline: Option<Instant>) -> bool {
         for _ in 0..ROUNDS {
-            let tasks = self.event_loop.all_tasks();
+            let mut tasks = self.event_loop.all_tasks();
+            // These are at the next step already.
+            let closers = self.event_loop.generators().closers();
+            tasks.retain(|task| !closers.contains(&task.id()));
             if tasks.is_empty() {
                 break;
             }
@@ -234,6 +238,11 @@ impl Runner {
             }
         }
         true
+    }
+
+    fn close_generators(&self, deadline: Option<Instant>) -> bool {
+        let none = self.event_loop.generators().is_empty();
+        none || self.run_until(deadline, self.event_loop.shutdown_asyncgens())
     }
 
     /// Runs a step of the end; false if the time for it was over, or it was cut short.

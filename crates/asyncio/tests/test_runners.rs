@@ -7,7 +7,7 @@
 //! | `test_asyncio_run_only_coro`, `test_run_non_coro` | do not compile: see `src/doctests.rs` |
 //! | `test_asyncio_run_debug`, `test_debug`, `test_non_debug` | in `test_debug.rs` |
 //! | `test_interrupt_*`, `test_signal_install_not_supported_ok`, `test_asyncio_run_without_uncancel` | in `signals.rs` |
-//! | `test_asyncio_run_closes_gens_after_hanging_tasks_errors` | no async generators |
+//! | `test_asyncio_run_closes_gens_after_hanging_tasks_errors` | in `test_asyncgens.rs` |
 //! | `test_asyncio_run_loop_factory`, `test_custom_factory`, `test_loop_factory_default_event_loop` | there is one kind of loop |
 //! | `test_second_with_block_raises`, `test_double_close`, `test_run` (closed) | `close` takes the runner: using it afterwards does not compile |
 //! | `test_no_repr_is_call_on_the_task_result` | `Debug` is never called by itself |

@@ -42,6 +42,14 @@ impl Domain {
         }
     }
 
+    /// What is inside will not be polled for some time, or in another place: no request is delivered to it meanwhile, and one that it was to answer
+    /// goes back to where it came from. The domain is as new.
+    pub fn detach(&mut self) {
+        if let Some(node) = self.node.take() {
+            node.detach_inside();
+        }
+    }
+
     /// Polls what is inside; `future` is emptied, in place, when it ends.
     pub fn poll<F: Future>(
         &mut self,

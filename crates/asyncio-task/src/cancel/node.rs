@@ -26,6 +26,8 @@ pub(crate) struct Node {
     key: Key,
     /// Woken with its task: there is no waker of its own in the tree.
     is_woken_with_task: bool,
+    /// How often nodes had been detached from the tree when this one was known to be in it.
+    seen_detached: u32,
 }
 
 /// The task being polled on this thread, and the scope that is being polled in it.
@@ -101,13 +103,35 @@ impl Node {
     pub(crate) fn new(kind: Kind) -> Option<Node> {
         let (task, parent) = current()?;
         let key = task.header().cold().tree.lock().insert(parent, kind);
-        Some(Node { task: TaskHandle::new_ref(task), key, is_woken_with_task: true })
+        Some(Node::with_key(task, key))
+    }
+
+    fn with_key(task: RawTask, key: Key) -> Node {
+        let seen_detached = task.header().cold().detached.load(Ordering::Relaxed);
+        Node { task: TaskHandle::new_ref(task), key, is_woken_with_task: true, seen_detached }
+    }
+
+    /// Whether the node is in its tree still.
+    #[inline]
+    fn is_in_tree(&self) -> bool {
+        let cold = self.task.raw().header().cold();
+        // Written by the thread that polls what was detached, or before it got it.
+        let detached = cold.detached.load(Ordering::Relaxed);
+        detached == self.seen_detached || cold.tree.lock().contains(self.key)
+    }
+
+    /// Takes everything inside this node out of the tree: it is not polled for some time, and not asked meanwhile. A request that it had goes back
+    /// to where it came from. When it is polled again it finds its place anew.
+    pub(crate) fn detach_inside(&self) {
+        let cold = self.task.raw().header().cold();
+        let wakers = self.with_tree(|tree, key| tree.detach_below(key));
+        cold.detached.fetch_add(1, Ordering::Relaxed);
+        drop(wakers);
     }
 
     /// Makes `slot` hold a node of the task being polled; lends it.
     pub(crate) fn ensure(slot: &mut Option<Node>, kind: Kind) -> Option<&mut Node> {
-        let here = current().map(|(task, _)| task);
-        if slot.as_ref().is_some_and(|node| Some(node.task.raw()) != here) {
+        if slot.as_ref().is_some_and(|node| !node.is_here()) {
             *slot = None;
         }
         if slot.is_none() {
@@ -129,12 +153,12 @@ impl Node {
             }
         };
         let key = with_tree(task, |tree| tree.insert_requested(message));
-        Some(Node { task: TaskHandle::new_ref(task), key, is_woken_with_task: true })
+        Some(Node::with_key(task, key))
     }
 
-    /// Whether it belongs to the task being polled.
+    /// Whether it belongs to the task being polled, and was not detached.
     pub(crate) fn is_here(&self) -> bool {
-        current().is_some_and(|(task, _)| task == self.task.raw())
+        current().is_some_and(|(task, _)| task == self.task.raw()) && self.is_in_tree()
     }
 
     pub(crate) fn origin(&self) -> Origin {

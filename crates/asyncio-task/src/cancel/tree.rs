@@ -141,6 +141,14 @@ pub(crate) struct Effects {
     pub(crate) restore: Option<Option<Cow<'static, str>>>,
 }
 
+impl Effects {
+    fn add(&mut self, more: Effects) {
+        self.wake.extend(more.wake);
+        self.wake_task |= more.wake_task;
+        self.restore = self.restore.take().or(more.restore);
+    }
+}
+
 impl Tree {
     // ----- nodes
 
@@ -203,6 +211,29 @@ impl Tree {
             self.end_mark(mark.request, origin == Some(Origin::Domain(key)), &mut effects);
         }
         effects
+    }
+
+    /// Takes everything below a node out: it will not be polled until it is polled in another place, and must not be asked meanwhile. Its marks
+    /// end as if it had been dropped: rule 2. Gives the wakers, to be dropped outside the lock.
+    pub(crate) fn detach_below(&mut self, at: Key) -> (Vec<Waker>, Effects) {
+        let below: Vec<Key> = self.nodes().map(|(key, _)| key).collect();
+        let below: Vec<Key> =
+            below.into_iter().filter(|&key| key != at && self.encloses(at, Some(key))).collect();
+        let remains: Vec<(Key, Remains)> =
+            below.into_iter().filter_map(|key| Some((key, self.remove(key)?))).collect();
+        let mut effects = Effects::default();
+        let mut wakers = Vec::new();
+        // Only when all are out: a request that comes back must not go to one of them again.
+        for (key, remains) in remains {
+            effects.add(self.bury(key, &remains));
+            wakers.extend(remains.waker);
+        }
+        (wakers, effects)
+    }
+
+    /// Whether a node is in the tree.
+    pub(crate) fn contains(&self, key: Key) -> bool {
+        self.nodes.contains(key)
     }
 
     fn nodes(&self) -> impl Iterator<Item = (Key, &Node)> {

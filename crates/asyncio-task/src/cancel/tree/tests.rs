@@ -553,6 +553,37 @@ impl World {
     }
 }
 
+#[test]
+fn what_is_detached_is_not_asked_and_gives_its_request_back() {
+    let outline =
+        [(Scope, None), (Scope, Some(0)), (Forward, Some(1)), (Shield, Some(1)), (Scope, None)];
+    let (mut tree, keys) = tree(&outline);
+    assert!(deliver(&mut tree, Origin::Task, "task"));
+    assert_eq!(marked(&tree, &keys), [2, 3, 4]);
+    let (wakers, effects) = tree.detach_below(keys[1]);
+    assert!(wakers.is_empty() && effects.restore.is_none(), "one mark is left");
+    assert!(!tree.contains(keys[2]) && !tree.contains(keys[3]) && tree.contains(keys[1]));
+    assert_eq!(take(&mut tree, keys[4]).as_deref(), Some("task"));
+    // Now the scope is the innermost of its branch, until it is gone too.
+    assert!(deliver(&mut tree, Origin::Task, "again"));
+    assert_eq!(marked(&tree, &keys), [1, 4]);
+    assert!(is_quiet(&remove(&mut tree, keys[4])));
+    let (_, effects) = tree.detach_below(keys[0]);
+    assert_eq!(effects.restore, Some(message("again")));
+    assert!(!deliver(&mut tree, Origin::Domain(keys[0]), "nobody is inside"));
+    assert!(!tree.has_requests());
+}
+
+#[test]
+fn a_domains_request_to_what_is_detached_strikes_the_domain() {
+    let (mut tree, keys) = tree(&[(Scope, None), (Scope, Some(0))]);
+    assert!(deliver(&mut tree, Origin::Domain(keys[0]), "over"));
+    assert_eq!(marked(&tree, &keys), [1]);
+    let (_, effects) = tree.detach_below(keys[0]);
+    assert!(effects.wake_task);
+    assert_eq!(take(&mut tree, keys[0]).as_deref(), Some("over"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
 
