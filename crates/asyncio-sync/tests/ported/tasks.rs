@@ -35,7 +35,8 @@ impl Core {
         self.waker.replace(Some(cx.waker().clone()));
         let Some(mut body) = self.body.take() else { return Poll::Ready(()) };
         if self.cancel_requested.get() && self.scopes.get() == 0 {
-            return Poll::Ready(drop(body));
+            drop(body);
+            return Poll::Ready(());
         }
         let before = CURRENT.replace(Some(self.clone()));
         let polled = body.as_mut().poll(cx);
