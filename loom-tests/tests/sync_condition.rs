@@ -10,7 +10,6 @@ use asyncio_base::wait::WaitSlot;
 use asyncio_loom_tests::model;
 use asyncio_sync::{Condition, condition};
 use loom::sync::atomic::{AtomicBool, Ordering};
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -179,8 +178,7 @@ fn wait_in_task(wait: condition::Wait<&Condition<i32>>) -> bool {
     let (slot, context) = (WaitSlot::new(), ContextSlot::new());
     // SAFETY: nobody reads the task back.
     let owner = unsafe { Owner::new(std::ptr::null(), || Box::new(Tree { was_asked: false })) };
-    let (scope, budget) = (Cell::new(None), Cell::new(u32::MAX));
-    let record = PollRecord { task_id: 1, owner, wait: &slot, context: &context, scope, budget };
+    let record = PollRecord { owner, ..PollRecord::outside(&slot, &context) };
     let mut wait = pin!(wait);
     record::enter(&record, || {
         block_on(poll_fn(|cx| match wait.as_mut().poll(cx) {

@@ -132,10 +132,11 @@ impl Task {
     }
 }
 
+/// What the tasks did.
+pub(crate) type Entries<S> = Vec<Entry<<<S as Subject>::Oracle as Oracle>::Act>>;
+
 /// Runs tasks on one subject until none is ready. The oracle comes as it was before.
-pub(crate) fn history<S: Subject>(
-    seed: u64,
-) -> (S::Oracle, Vec<Entry<<S::Oracle as Oracle>::Act>>) {
+pub(crate) fn history<S: Subject>(seed: u64) -> (S::Oracle, Entries<S>) {
     let mut rng = Rng::new(seed);
     let (subject, oracle) = S::new(&mut rng);
     let subject = Rc::new(subject);
