@@ -269,7 +269,14 @@ fn a_plain_await_and_the_child_s_completion() {
         let gate = Arc::new(Gate::default());
         let child = lp.spawn(gate.wait());
         let child_handle = child.handle();
-        let mut parent = lp.spawn(child);
+        let (canceller, went_on) = (thread::current().id(), Arc::new(Flag::new(false)));
+        let after = went_on.clone();
+        let mut parent = lp.spawn(async move {
+            let outcome = child.await;
+            // Polled by the one who asked before: no code may run between.
+            after.store(thread::current().id() == canceller, Relaxed);
+            outcome
+        });
         lp.run();
         let worker = thread::spawn(move || {
             gate.open();
@@ -281,6 +288,7 @@ fn a_plain_await_and_the_child_s_completion() {
         lp.run();
         let child_cancelled = child_handle.cancelled();
         match (accepted, parent.try_result().expect("it has ended")) {
+            (true, Err(_)) if went_on.load(Relaxed) => panic!("it went on although it was asked"),
             (true, Err(_)) if child_cancelled => "child cancelled",
             (true, Err(_)) => "child had ended",
             (false, Ok(Ok(()))) => "refused",

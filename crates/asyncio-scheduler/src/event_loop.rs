@@ -9,6 +9,7 @@
 use crate::callback::{Handle, Kind};
 use crate::core::{Anywhere, Core, Pinned};
 use crate::driver::{Driver, Reporter, Step};
+use crate::eager;
 use crate::errors::{LoopClosed, RunError};
 use crate::gate::{Gate, NotIdle};
 use crate::lane::Lane;
@@ -18,10 +19,13 @@ use crate::worker::{self, Worker};
 use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::thread::{self, ThreadId};
 use asyncio_base::sync::{AtomicBool, Mutex, Ordering};
-use asyncio_task::{JoinError, Options, Task, TaskHandle, spawn, spawn_local, with_borrowed};
+use asyncio_task::{
+    Host, JoinError, Options, Runnable, Task, TaskHandle, spawn, spawn_local, with_borrowed,
+};
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::ptr;
 use std::sync::Arc;
 
 /// A loop.
@@ -165,6 +169,28 @@ impl Loop {
         task
     }
 
+    /// As [`spawn`](Self::spawn), but on a worker of this loop the task has its first turn before this returns, unless too many lie in one
+    /// another.
+    pub fn spawn_eager<F>(
+        &self,
+        future: F,
+        options: Options,
+        location: &'static Location<'static>,
+    ) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (task, token) = spawn(future, Anywhere(self.core), options, location);
+        self.start_eagerly(token);
+        task
+    }
+
+    fn start_eagerly(&self, token: Option<Runnable>) {
+        let left = if self.is_worker() { token.and_then(eager::run_first_turn) } else { token };
+        left.into_iter().for_each(|token| self.core.push(Entry::Task(token)));
+    }
+
     /// As [`spawn`](Self::spawn), for threads that race with `close`.
     ///
     /// # Errors
@@ -213,6 +239,24 @@ impl Loop {
         self.is_worker().then(|| self.spawn_pinned(future, options, location))
     }
 
+    /// As [`spawn_local`](Self::spawn_local), with the first turn as in [`spawn_eager`](Self::spawn_eager).
+    pub fn spawn_local_eager<F>(
+        &self,
+        future: F,
+        options: Options,
+        location: &'static Location<'static>,
+    ) -> Option<Task<F::Output>>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        self.is_worker().then(|| {
+            let (task, token) = spawn_local(future, Pinned(self.core), options, location);
+            self.start_eagerly(token);
+            task
+        })
+    }
+
     /// For worker 0.
     fn spawn_pinned<F>(
         &self,
@@ -227,6 +271,12 @@ impl Loop {
         let (task, token) = spawn_local(future, Pinned(self.core), options, location);
         token.into_iter().for_each(|token| self.core.push(Entry::Task(token)));
         task
+    }
+
+    /// Whether it is a task of this loop.
+    pub fn owns<T>(&self, task: &Task<T>) -> bool {
+        let host: *const dyn Host = task.host();
+        ptr::addr_eq(host, self.core) || ptr::addr_eq(host, &self.core.local)
     }
 
     /// Whether this thread is a worker of this loop.

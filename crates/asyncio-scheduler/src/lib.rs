@@ -22,6 +22,7 @@ pub mod callback;
 mod close;
 pub mod core;
 pub mod driver;
+mod eager;
 pub mod errors;
 pub mod event_loop;
 pub mod gate;

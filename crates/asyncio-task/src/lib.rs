@@ -22,6 +22,7 @@
 mod blocking;
 mod borrowed;
 mod cancel;
+mod cancel_on_drop;
 mod cell;
 mod cold;
 mod error;
@@ -45,6 +46,7 @@ pub use cancel::{
     CatchCancelled, Domain, Forward, GroupDomain, Inside, Shield, Shieldable, Uncancellable,
     catch_cancelled, fail_here, shield, uncancellable, with_finally,
 };
+pub use cancel_on_drop::CancelOnDrop;
 pub use cold::CallbackId;
 pub use error::{CancelledError, InvalidStateError, JoinError, PanicError};
 pub use finished::Finished;

@@ -8,6 +8,7 @@ use crate::handle::{self, TaskHandle};
 use crate::header::RawTask;
 use crate::id::TaskId;
 use crate::runnable::drop_output;
+use crate::schedule::Host;
 use crate::state::{ABORT, CANCELLED, COMPLETE, HANDLE, JOIN_WAKER, Snapshot, State};
 use asyncio_base::context::Context as TaskContext;
 use asyncio_base::record;
@@ -116,6 +117,11 @@ impl<T> Task<T> {
     /// Whether this thread is a worker of the task's loop.
     pub(crate) fn on_worker(&self) -> bool {
         self.raw.host().is_worker()
+    }
+
+    /// The scheduler's side: tells whose task it is.
+    pub fn host(&self) -> &'static dyn Host {
+        self.raw.host()
     }
 
     /// Asks the task to end; true unless it has ended already.

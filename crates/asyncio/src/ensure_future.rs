@@ -3,6 +3,8 @@
 use crate::events::{EventLoop, get_event_loop, with_running_loop};
 use crate::tasks::Task;
 use asyncio_task::Spawn;
+use std::error::Error;
+use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::panic::Location;
 
@@ -53,6 +55,66 @@ impl Spawn for Here {
 #[track_caller]
 pub fn ensure_future<T>(awaitable: impl IntoTask<T>) -> Task<T> {
     awaitable.into_task_by(Here(Location::caller()))
+}
+
+/// The task given belongs to another loop; it is in here, and runs on there.
+#[derive(Debug)]
+pub struct OtherLoop<T>(pub Task<T>);
+
+impl<T> fmt::Display for OtherLoop<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.0.get_name();
+        write!(f, "the task '{name}' belongs to a different loop than the one asked for")
+    }
+}
+
+impl<T: fmt::Debug> Error for OtherLoop<T> {}
+
+/// Makes tasks on a loop that is named.
+struct On<'a>(&'a EventLoop, &'static Location<'static>);
+
+impl Spawn for On<'_> {
+    #[track_caller]
+    fn spawn<F>(self, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.0.create_task_at(future, self.1)
+    }
+}
+
+impl EventLoop {
+    /// A task of this loop: one is given back as it is, anything else that can be awaited is spawned here.
+    ///
+    /// # Errors
+    ///
+    /// If it is a task of another loop; such a one can be awaited here all the same.
+    ///
+    /// # Panics
+    ///
+    /// If it has to spawn and the loop is closed; the future is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let (one, other) = (asyncio::new_event_loop()?, asyncio::new_event_loop()?);
+    /// let task = one.create_task(async { 1 });
+    /// let refused = other.ensure_future::<i32>(task).unwrap_err();
+    /// assert_eq!(one.run_until_complete(refused.0)?.unwrap(), 1);
+    /// one.close()?;
+    /// other.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Python
+    ///
+    /// `asyncio.ensure_future(awaitable, loop=…)`.
+    #[track_caller]
+    pub fn ensure_future<T>(&self, awaitable: impl IntoTask<T>) -> Result<Task<T>, OtherLoop<T>> {
+        let task = awaitable.into_task_by(On(self, Location::caller()));
+        if self.scheduler().owns(&task) { Ok(task) } else { Err(OtherLoop(task)) }
+    }
 }
 
 /// An argument of a macro, whose type is known where it stands. Not public API.

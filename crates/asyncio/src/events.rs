@@ -11,6 +11,7 @@ use crate::futures::Future;
 use crate::futures::main_future::MainFuture;
 use crate::handles::{Handle, TimerHandle};
 use crate::signals::Signals;
+use crate::task_factory::FactorySlot;
 use crate::tasks::{Task, TaskBuilder};
 use crate::wiring::{Wiring, outer_loop};
 use asyncio_base::context::{Context, ContextSlot, with_current};
@@ -56,6 +57,7 @@ struct Owner {
     diagnostics: Arc<Diagnostics>,
     default_executor: DefaultExecutor,
     generators: Arc<Registry>,
+    task_factory: FactorySlot,
     /// Made for the closing of a loop whose last handle was dropped: nobody else says that it was unclosed.
     is_last: bool,
 }
@@ -189,9 +191,16 @@ impl EventLoop {
         let scheduler = Loop::new(wiring.clone(), diagnostics.clone());
         wiring.attach(&scheduler);
         let default_executor = DefaultExecutor::default();
-        let generators = Arc::default();
-        let owner =
-            Owner { scheduler, wiring, diagnostics, default_executor, generators, is_last: false };
+        let (generators, task_factory) = (Arc::default(), FactorySlot::default());
+        let owner = Owner {
+            scheduler,
+            wiring,
+            diagnostics,
+            default_executor,
+            generators,
+            task_factory,
+            is_last: false,
+        };
         let event_loop = EventLoop(Arc::new(owner));
         event_loop.0.diagnostics.attach(event_loop.downgrade());
         event_loop.set_debug(debug::is_asked_for());
@@ -216,6 +225,10 @@ impl EventLoop {
 
     pub(crate) fn generators(&self) -> &Registry {
         &self.0.generators
+    }
+
+    pub(crate) fn task_factory(&self) -> &FactorySlot {
+        &self.0.task_factory
     }
 
     pub(crate) fn default_executor(&self) -> &DefaultExecutor {
@@ -375,7 +388,11 @@ impl EventLoop {
         F: std::future::Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.spawn(future, Options { name: None, context: copied_context() }, location)
+        if self.task_factory().is_set() {
+            return TaskBuilder::on(self).create_task_at(future, location);
+        }
+        let options = Options { name: None, context: copied_context() };
+        self.spawn(future, options, false, location)
     }
 
     #[track_caller]
@@ -383,13 +400,17 @@ impl EventLoop {
         &self,
         future: F,
         options: Options,
+        is_eager: bool,
         location: &'static Location<'static>,
     ) -> Task<F::Output>
     where
         F: std::future::Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let task = self.0.scheduler.spawn(future, options, location);
+        let task = match is_eager {
+            false => self.0.scheduler.spawn(future, options, location),
+            true => self.0.scheduler.spawn_eager(future, options, location),
+        };
         // A task made while the loop is being closed has ended already, as a destructor may not panic; on a closed loop that is misuse.
         if task.done() && self.is_closed() && !self.runs_here() {
             panic!("{LoopClosed}");
@@ -408,16 +429,25 @@ impl EventLoop {
         F: std::future::Future + 'static,
         F::Output: 'static,
     {
-        self.spawn_local(future, Options { name: None, context: copied_context() })
+        TaskBuilder::on(self).create_local_task(future)
     }
 
     #[track_caller]
-    pub(crate) fn spawn_local<F>(&self, future: F, options: Options) -> Task<F::Output>
+    pub(crate) fn spawn_local<F>(
+        &self,
+        future: F,
+        options: Options,
+        is_eager: bool,
+    ) -> Task<F::Output>
     where
         F: std::future::Future + 'static,
         F::Output: 'static,
     {
-        let task = self.0.scheduler.spawn_local(future, options, Location::caller());
+        let (scheduler, location) = (&self.0.scheduler, Location::caller());
+        let task = match is_eager {
+            false => scheduler.spawn_local(future, options, location),
+            true => scheduler.spawn_local_eager(future, options, location),
+        };
         task.expect("create_local_task works on the thread that runs the loop only")
     }
 
@@ -631,6 +661,7 @@ impl Drop for Owner {
             diagnostics: self.diagnostics.clone(),
             default_executor: std::mem::take(&mut self.default_executor),
             generators: self.generators.clone(),
+            task_factory: FactorySlot::default(),
             is_last: true,
         }));
         self.diagnostics.attach(event_loop.downgrade());

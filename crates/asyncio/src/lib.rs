@@ -25,6 +25,7 @@ mod signals;
 #[cfg(not(all(unix, feature = "signal")))]
 #[path = "no_signals.rs"]
 mod signals;
+mod task_factory;
 mod taskgroups;
 mod tasks;
 mod threads;
@@ -41,7 +42,7 @@ pub use crate::asyncgens::{
 pub use crate::contextvars::{Context, ContextVar, Token, copy_context};
 pub use crate::debug::{Warning, WarningHandler};
 pub use crate::diagnostics::{ExceptionContext, ExceptionHandler, FutureInfo};
-pub use crate::ensure_future::{IntoTask, ensure_future};
+pub use crate::ensure_future::{IntoTask, OtherLoop, ensure_future};
 pub use crate::events::{
     EventLoop, Metrics, get_event_loop, get_running_loop, new_event_loop, now, set_event_loop,
     try_get_running_loop,
@@ -60,6 +61,7 @@ pub use crate::handles::{Handle, TimerHandle};
 pub use crate::runners::{Runner, RunnerBuilder, run};
 #[cfg(all(unix, feature = "signal"))]
 pub use crate::signals::SignalError;
+pub use crate::task_factory::{TaskFactory, eager_task_factory};
 pub use crate::taskgroups::TaskGroup;
 pub use crate::tasks::{
     Task, TaskBuilder, TaskHandle, TaskId, YieldNow, all_tasks, create_local_task, create_task,
@@ -76,7 +78,8 @@ pub use asyncio_sync::{
     PriorityQueue, Queue, QueueEmpty, QueueFull, QueueShutDown, RwLock, Semaphore,
 };
 pub use asyncio_task::{
-    CatchCancelled, Shield, Uncancellable, catch_cancelled, shield, uncancellable, with_finally,
+    CancelOnDrop, CatchCancelled, Shield, Uncancellable, catch_cancelled, shield, uncancellable,
+    with_finally,
 };
 pub use asyncio_timer::{
     Interval, MissedTicks, Sleep, interval, interval_at, secs, sleep, sleep_until,

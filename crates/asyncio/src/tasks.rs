@@ -95,6 +95,7 @@ pub struct TaskBuilder {
     event_loop: EventLoop,
     name: Option<Arc<str>>,
     context: Option<Context>,
+    eager_start: Option<bool>,
 }
 
 impl TaskBuilder {
@@ -110,7 +111,7 @@ impl TaskBuilder {
     }
 
     pub(crate) fn on(event_loop: &EventLoop) -> Self {
-        TaskBuilder { event_loop: event_loop.clone(), name: None, context: None }
+        TaskBuilder { event_loop: event_loop.clone(), name: None, context: None, eager_start: None }
     }
 
     /// Names the task.
@@ -125,9 +126,48 @@ impl TaskBuilder {
         self
     }
 
-    fn into_options(self) -> (EventLoop, Options) {
-        let context = self.context.map_or_else(copied_context, ContextSlot::with);
-        (self.event_loop, Options { name: self.name, context })
+    /// Whether the task has its first turn in the very call that makes it, if that call is on a worker of the loop; otherwise it is queued as
+    /// usual, as it is when 64 such starts lie in one another.
+    ///
+    /// In that turn the [current task](current_task) is the new one, in its own context. A task that never waits has ended when the call returns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio::TaskBuilder;
+    ///
+    /// asyncio::run(async {
+    ///     let task = TaskBuilder::new().eager_start(true).create_task(async { 2 });
+    ///     assert!(task.done());
+    ///     assert_eq!(task.await.unwrap(), 2);
+    /// });
+    /// ```
+    ///
+    /// # Python
+    ///
+    /// `create_task(…, eager_start=…)`. For all tasks of a loop see [`eager_task_factory`](crate::eager_task_factory).
+    pub fn eager_start(mut self, eager: bool) -> Self {
+        self.eager_start = Some(eager);
+        self
+    }
+
+    /// The name that was asked for; for task factories.
+    pub fn get_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Whether an eager start was asked for, or refused; for task factories.
+    pub fn is_eager(&self) -> Option<bool> {
+        self.eager_start
+    }
+
+    /// The loop, the options and whether to start at once, after the loop's factory has had its say.
+    pub(crate) fn into_options(self) -> (EventLoop, Options, bool) {
+        let event_loop = self.event_loop.clone();
+        let made = event_loop.ask_factory(self);
+        let context = made.context.map_or_else(copied_context, ContextSlot::with);
+        let options = Options { name: made.name, context };
+        (event_loop, options, made.eager_start.unwrap_or(false))
     }
 
     /// Makes the task.
@@ -141,8 +181,21 @@ impl TaskBuilder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (event_loop, options) = self.into_options();
-        event_loop.spawn(future, options, Location::caller())
+        self.create_task_at(future, Location::caller())
+    }
+
+    #[track_caller]
+    pub(crate) fn create_task_at<F>(
+        self,
+        future: F,
+        location: &'static Location<'static>,
+    ) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let (event_loop, options, is_eager) = self.into_options();
+        event_loop.spawn(future, options, is_eager, location)
     }
 
     /// Makes a task that stays on this thread.
@@ -156,8 +209,8 @@ impl TaskBuilder {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let (event_loop, options) = self.into_options();
-        event_loop.spawn_local(future, options)
+        let (event_loop, options, is_eager) = self.into_options();
+        event_loop.spawn_local(future, options, is_eager)
     }
 }
 

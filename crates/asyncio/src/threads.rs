@@ -5,14 +5,14 @@ use crate::events::{EventLoop, copied_context, get_running_loop, with_running_lo
 use crate::exceptions::{JoinError, LoopClosed};
 use crate::executors::{ConcurrentFuture, Executor, ExecutorTimeout, SubmitError, submit_to};
 use crate::futures::{Future, SharedError, WeakFuture};
-use crate::tasks::Task;
+use crate::tasks::{Task, TaskBuilder};
 use asyncio_base::context::ContextSlot;
 use asyncio_scheduler::Loop;
 use asyncio_scheduler::callback::Kind;
 use asyncio_task::Options;
 use std::fmt;
 use std::future::poll_fn;
-use std::panic::{Location, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -180,8 +180,26 @@ where
     F: std::future::Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let options = Options { name: None, context: copied_context() };
-    event_loop.scheduler().try_spawn(future, options, Location::caller())
+    let (scheduler, location) = (event_loop.scheduler(), Location::caller());
+    if !event_loop.task_factory().is_set() {
+        let options = Options { name: None, context: copied_context() };
+        return scheduler.try_spawn(future, options, location);
+    }
+    let ask = || TaskBuilder::on(event_loop).into_options();
+    match catch_unwind(AssertUnwindSafe(ask)) {
+        Ok((_, options, _)) => scheduler.try_spawn(future, options, location),
+        // Told to the handle as well as to the loop: this thread cannot know who wants to hear it.
+        Err(panic) => {
+            drop(future);
+            let error = JoinError::panicked(panic);
+            let text = error.to_string();
+            let report = ExceptionContext::new("a task factory panicked")
+                .with_exception(JoinError::panicked(Box::new(text)));
+            event_loop.call_exception_handler(report);
+            let options = Options { name: None, context: copied_context() };
+            scheduler.try_spawn(async { resume_unwind(error.into_panic()) }, options, location)
+        }
+    }
 }
 
 /// A settable future that mirrors a job's: it is finished when the job is, in a pass of the running loop.

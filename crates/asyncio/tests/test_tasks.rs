@@ -4,13 +4,13 @@
 //!
 //! | CPython | why |
 //! |---|---|
-//! | `test_cancel_inner_future` | a cancelled inner future is a value where it is awaited, not an unwinding |
 //! | `test_baseexception_during_cancel` | Python only |
 //! | `test_other_loop_future` | awaiting across loops works |
 //! | `test_set_result_causes_invalid_state`, `test_set_exception_causes_invalid_state`, `test_task_set_methods` | a task has no such methods |
 //! | `test_create_task_with_noncoroutine`, `test_task_class`, `test_generic_alias` | types |
+//! | `test_cancel_*` that go through a future, `test_run_coroutine_threadsafe_task_factory_exception` | in `test_tasks_cancel.rs`, `test_eager_task_factory.rs` |
 //! | `test_gather_*`, `test_wait_*`, `test_yield_wait_*`, `test_as_completed_*`, `test_shield_*`, `test_cancel_gather_*`, `test_run_coroutine_threadsafe_*` | in files of their own |
-//! | `test_ensure_future_*` | a task is given back by its type; the rest is spawned |
+//! | `test_ensure_future_neither`, `_coroutine`, `_future`, `_task` | types: a task is given back, the rest is spawned |
 //! | `test_get_stack`, `test_task_source_traceback` (frames) | no call graph yet; the place of creation is there |
 //! | `test__*_task*`, `test_*ctask*`, `test_*_segfault`, `test_task_del_collect`, `test_refleaks_*` | CPython's insides |
 //!

@@ -3,8 +3,8 @@
 mod together;
 
 use asyncio::{
-    Future, FutureError, Task, catch_cancelled, create_task, current_task, gather, run, shield,
-    yield_now,
+    Future, FutureError, Task, catch_cancelled, create_task, current_task, gather, new_event_loop,
+    run, shield, yield_now,
 };
 use std::future::pending;
 use together::{Log, settle};
@@ -172,4 +172,90 @@ fn dropping_an_await_cancels_nothing() {
         assert!(task.await.unwrap_err().is_cancelled());
         assert!(!future.done());
     });
+}
+
+// ----- `cancel_on_drop`
+
+#[test]
+fn a_guarded_task_is_cancelled_with_its_guard_and_cleans_up_by_itself() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let logged = log.clone();
+        let guard = create_task(async move {
+            let caught = catch_cancelled(pending::<()>()).await.unwrap_err();
+            yield_now().await;
+            logged.say("cleaned up");
+            caught.propagate::<()>().await
+        })
+        .cancel_on_drop();
+        settle().await;
+        let handle = guard.handle();
+        drop(guard);
+        assert!(!handle.done());
+        settle().await;
+        assert!(handle.cancelled());
+    });
+    assert_eq!(seen.take(), ["cleaned up"]);
+}
+
+#[test]
+fn a_guarded_task_is_awaited_like_any_other() {
+    run(async {
+        let mut guard = create_task(async { 1 }).cancel_on_drop();
+        assert_eq!((&mut guard).await.unwrap(), 1);
+        // By reference it has given its result, and the guard has nothing left to cancel.
+        assert!(!guard.cancelled());
+        drop(guard);
+        let task = create_task(async { 2 }).cancel_on_drop().into_task();
+        let handle = task.handle();
+        drop(task);
+        settle().await;
+        assert!(handle.done() && !handle.cancelled());
+    });
+}
+
+#[test]
+fn a_cancel_goes_through_the_guard() {
+    run(async {
+        let future: Future<()> = Future::new();
+        let guard = create_task(future.clone()).cancel_on_drop();
+        let waiter = create_task(guard);
+        settle().await;
+        waiter.cancel();
+        assert!(waiter.await.unwrap_err().is_cancelled());
+        assert!(future.cancelled());
+    });
+}
+
+// ----- `ensure_future` on a loop
+
+/// CPython test_tasks: test_ensure_future_error_msg
+#[test]
+fn a_task_of_another_loop_is_refused_and_given_back() {
+    let (one, other) = (new_event_loop().unwrap(), new_event_loop().unwrap());
+    let made: Task<i32> = one.ensure_future(async { 1 }).unwrap();
+    let id = made.id();
+    let same: Task<i32> = one.ensure_future(made).unwrap();
+    assert_eq!(same.id(), id);
+    let refused = other.ensure_future::<i32>(same).unwrap_err();
+    let name = refused.0.get_name();
+    let message = format!("the task '{name}' belongs to a different loop than the one asked for");
+    assert_eq!(refused.to_string(), message);
+    assert_eq!(one.run_until_complete(refused.0).unwrap().unwrap(), 1);
+    one.close().unwrap();
+    other.close().unwrap();
+}
+
+/// CPython test_tasks: test_ensure_future_task, of a task that stays on its thread
+#[test]
+fn a_local_task_is_its_loop_s_too() {
+    let event_loop = new_event_loop().unwrap();
+    let inside = event_loop.clone();
+    let main = async move {
+        let local: Task<i32> = inside.create_local_task(async { 1 });
+        inside.ensure_future::<i32>(local).unwrap().await.unwrap()
+    };
+    assert_eq!(event_loop.run_until_complete(main).unwrap(), 1);
+    event_loop.close().unwrap();
 }
