@@ -376,6 +376,29 @@ fn callbacks_may_be_queued_from_any_thread() {
 
 // ----- timers
 
+/// Many at once: none comes before its time because an earlier one is due.
+#[test]
+fn timers_and_sleeps_are_not_early_in_company() {
+    let event_loop = new_loop();
+    let early = Log::new();
+    for step in 0..60 {
+        let when = event_loop.time() + Duration::from_micros(250 * step);
+        let (inner, early) = (event_loop.clone(), early.clone());
+        event_loop.call_at(when, move || early.push(inner.time() < when));
+    }
+    let slept = event_loop.run_until_complete(async {
+        let start = asyncio::now();
+        for _ in 0..5 {
+            sleep(millis(4)).await;
+        }
+        asyncio::now() - start
+    });
+    assert!(slept.unwrap() >= millis(20));
+    let early = early.take();
+    assert_eq!((early.len(), early.contains(&true)), (60, false));
+    event_loop.close().unwrap();
+}
+
 /// CPython test_base_events: test_call_later_negative_delays
 #[test]
 fn times_that_have_passed_fire_in_their_order_in_the_next_pass() {
