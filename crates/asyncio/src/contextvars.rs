@@ -1,7 +1,7 @@
 //! Context variables: values that tasks, callbacks and timers inherit from whoever made them.
 
 pub use asyncio_base::context::Context;
-use asyncio_base::context::{Value, with_current};
+use asyncio_base::context::{ContextSlot, Value, with_current};
 use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
@@ -67,7 +67,7 @@ impl<T: Any + Send + Sync> ContextVar<T> {
 
     /// Lends the value here to `f`.
     pub fn with<R>(&self, f: impl FnOnce(Option<&T>) -> R) -> R {
-        let value = with_current(|slot| slot.get()?.get(self.number()));
+        let value = with_current(|slot| slot.value(self.number()));
         f(value.as_ref().and_then(|value| value.downcast_ref()))
     }
 
@@ -129,5 +129,5 @@ impl<T> fmt::Debug for Token<T> {
 
 /// A copy of the context that the caller runs in.
 pub fn copy_context() -> Context {
-    with_current(|slot| slot.get().map_or_else(Context::new, |context| context.copy()))
+    with_current(ContextSlot::copy).get_or_create()
 }
