@@ -1,4 +1,4 @@
-//! A loop sleeps over nothing, runs and closes once at a time, and leaves nothing behind (`asyncio-scheduler/src/{gate,sleep,core,close}.rs`).
+//! A loop sleeps over nothing, runs and closes once at a time, and leaves nothing behind (`asyncio-scheduler/src/{gate,worker,search,core,close}.rs`).
 #![cfg(asyncio_loom)]
 
 mod sync_common;
@@ -10,8 +10,7 @@ use asyncio_scheduler::callback::Kind;
 use asyncio_scheduler::event_loop::MainOutcome;
 use asyncio_scheduler::gate::{Gate, NotIdle};
 use asyncio_scheduler::lane::Panicked;
-use asyncio_scheduler::sleep::Sleep;
-use asyncio_scheduler::{Driver, Loop, Reporter, Wait};
+use asyncio_scheduler::{Driver, Join, Loop, Reporter, Wait};
 use asyncio_task::{JoinError, Options, TaskHandle, Unretrieved};
 use loom::sync::atomic::{AtomicBool, AtomicUsize};
 use std::future::{Future, poll_fn};
@@ -64,7 +63,7 @@ fn run_meets_run_and_close() {
     });
 }
 
-// ----- sleeping
+// ----- the whole loop
 
 /// What the driver promises: an unpark ends the block that goes on, or the next one.
 #[derive(Default)]
@@ -88,75 +87,6 @@ impl Parker {
     }
 }
 
-/// Work as bare as it can be: flags that order nothing by themselves, so that the fences have to.
-struct Sleeper {
-    sleep: Sleep,
-    parker: Parker,
-    work: [AtomicBool; 2],
-    unparks: AtomicUsize,
-}
-
-impl Sleeper {
-    fn new() -> Arc<Self> {
-        Arc::new(Sleeper {
-            sleep: Sleep::new(),
-            parker: Parker::default(),
-            work: [(); 2].map(|()| AtomicBool::new(false)),
-            unparks: AtomicUsize::new(0),
-        })
-    }
-
-    fn bring(&self, work: usize) {
-        self.work[work].store(true, Relaxed);
-        if self.sleep.must_unpark() {
-            self.unparks.fetch_add(1, Relaxed);
-            self.parker.unpark();
-        }
-    }
-
-    /// Sleeps until there is this much work; how often it went to sleep.
-    fn sleep_until(&self, enough: usize) -> usize {
-        let brought = || self.work.iter().filter(|work| work.load(Relaxed)).count();
-        let mut sleeps = 0;
-        loop {
-            let seen = brought();
-            if seen == enough {
-                return sleeps;
-            }
-            sleeps += 1;
-            self.sleep.sleep(|| brought() > seen, || self.parker.block());
-        }
-    }
-}
-
-#[test]
-fn push_meets_sleep() {
-    model("sleep: push meets sleep", None, || {
-        let sleeper = Sleeper::new();
-        let other = sleeper.clone();
-        let pusher = spawn(move || other.bring(0));
-        sleeper.sleep_until(1);
-        pusher.join().unwrap();
-    });
-}
-
-/// Two threads bring work; between them they unpark a worker once for each time that it lies down.
-#[test]
-fn two_pushers_meet_sleep() {
-    model("sleep: two pushers meet sleep", Some(3), || {
-        let sleeper = Sleeper::new();
-        let pushers = [0, 1].map(|work| {
-            let sleeper = sleeper.clone();
-            spawn(move || sleeper.bring(work))
-        });
-        let sleeps = sleeper.sleep_until(2);
-        pushers.into_iter().for_each(|pusher| pusher.join().unwrap());
-        assert!(sleeper.unparks.load(Relaxed) <= sleeps, "one unpark for each sleep");
-    });
-}
-
-// ----- the whole loop
-
 /// Parks, and has timers that any thread may add.
 #[derive(Default)]
 struct MockDriver {
@@ -172,7 +102,7 @@ impl MockDriver {
 }
 
 impl Driver for MockDriver {
-    fn turn(&self, wait: Wait) {
+    fn turn(&self, _worker: usize, wait: Wait) {
         if wait == Wait::UntilReady {
             self.parker.block();
         }
@@ -187,14 +117,18 @@ impl Driver for MockDriver {
     fn close(&self) {}
 
     fn now(&self) -> Instant {
-        unreachable!("the scheduler reads no clock")
+        Instant::now()
     }
 
     fn random(&self, _bound: usize) -> usize {
         unreachable!("one worker has nothing to choose")
     }
 
-    fn start_thread(&self, _: String, _: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    fn start_thread(&self, _: String, _: Box<dyn FnOnce() + Send>) -> io::Result<Join> {
+        unreachable!("one worker is the thread that runs the loop")
+    }
+
+    fn as_worker(&self, _: usize, _: &mut dyn FnMut()) {
         unreachable!("one worker is the thread that runs the loop")
     }
 }
@@ -211,6 +145,10 @@ impl Reporter for MockReporter {
         assert!(task.done());
     }
 
+    fn worker_refused(&self, _: usize, _: io::Error) {
+        unreachable!("one worker is the thread that runs the loop")
+    }
+
     fn unretrieved(&self, _: Unretrieved, _: &JoinError) {
         unreachable!()
     }
@@ -222,7 +160,7 @@ impl Reporter for MockReporter {
 
 fn new_loop() -> (Arc<Loop>, Arc<MockDriver>) {
     let driver = Arc::new(MockDriver::default());
-    (Loop::new(driver.clone(), Arc::new(MockReporter)), driver)
+    (Loop::new(1, driver.clone(), Arc::new(MockReporter)), driver)
 }
 
 fn call(event_loop: &Loop, function: impl FnOnce() + Send + 'static) -> bool {

@@ -5,6 +5,7 @@
 //! 3. Every pending task is aborted and its token run, on this thread, as a worker: its future is dropped there.
 //! 4. Each of them is reported.
 //! 5. The driver closes, and with it the timers.
+//! 6. The other workers' threads end; they lay all the while.
 //!
 //! # Nothing is left behind
 //!
@@ -47,6 +48,7 @@ impl Loop {
         self.destroy_tasks(&worker);
         self.reporting(|| self.driver().close());
         drop(worker);
+        self.core.threads.end(&self.core.shards);
         self.gate.set_closed();
         self.core.close(self);
         Ok(true)

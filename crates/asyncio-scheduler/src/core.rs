@@ -1,24 +1,34 @@
 //! What a waker reaches: never freed, so a wake may come at any time from any thread.
 //!
-//! A task's scheduler is a bare `&'static Core`. Cells, wakers and handles may outlive their loop and own none of it.
+//! A task's scheduler is a bare `&'static Shard` of a core. Cells, wakers and handles may outlive their loop and own none of it.
 //!
 //! # Who has the core
 //!
-//! A loop, from its making until its [`Loop`] is freed; then the next loop that is made. Whoever queues for a loop holds its `Loop`, and a
-//! loop that is closed takes nothing, so nothing is ever queued for a loop that has handed its core on. There are never more cores
-//! than there were loops at one time.
+//! A loop, from its making until its [`Loop`] is freed; then the next loop with as many workers that is made. Whoever queues for a loop holds
+//! its `Loop`, and a loop that is closed takes nothing, so nothing is ever queued for a loop that has handed its core on. There are
+//! never more cores than there were loops at one time.
 //!
 //! Others reach the core without the `Loop`. A waker that is late in a push pushes the token of a task that is not complete, and the closer
 //! waits for that; at worst it then unparks a loop that had no need. What a task's last handle reports after its loop is freed
 //! goes to the loop that has the core by then, else to the [last resort](set_last_resort).
 //!
-//! How worker 0 sleeps and is woken is told in `sleep.rs`.
+//! # Where entries go
+//!
+//! | what | queued by a worker of the loop | by another thread |
+//! |---|---|---|
+//! | a task any worker may run, a ticket | its own queue; others steal from it | the injector |
+//! | a task of worker 0, with several workers | worker 0: its pinned queue | the pinned injector, and worker 0 is unparked |
+//!
+//! With one worker the pinned queues stay empty: everything is in one FIFO. Whom that wakes is told in `idle.rs`.
 
 use crate::driver::Reporter;
 use crate::event_loop::Loop;
+use crate::idle::{Idle, Retired};
 use crate::panics::contain;
-use crate::run_queue::{Entry, Injector};
-use crate::sleep::Sleep;
+use crate::run_queue::{Entry, Injector, RunQueue, Stolen};
+use crate::shard::Shard;
+use crate::threads::Threads;
+use crate::watch::Watch;
 use crate::worker;
 use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::Mutex;
@@ -29,12 +39,15 @@ use std::sync::{Arc, OnceLock, Weak};
 
 /// The lasting part of a loop.
 #[derive(Debug)]
-pub struct Core {
+pub(crate) struct Core {
+    pub(crate) shards: Box<[Shard]>,
     /// Entries from threads that are no workers of this loop.
     injector: Injector,
-    sleep: Sleep,
-    /// Tasks that any worker may run.
-    pub(crate) tasks: TaskList,
+    pub(crate) idle: Idle,
+    pub(crate) watch: Watch,
+    pub(crate) threads: Threads,
+    /// The right to call the driver's `turn`. Held while it blocks, so it is only ever tried, except at the end of a run.
+    pub(crate) driving: Mutex<()>,
     /// Tasks of worker 0 alone.
     pub(crate) local: LocalSide,
     owner: Mutex<Owner>,
@@ -49,11 +62,27 @@ enum Owner {
     Closed(Weak<Loop>),
 }
 
-/// The host of tasks that stay on worker 0.
+/// The host of tasks that stay on worker 0, and what is queued of them.
 #[derive(Debug)]
 pub(crate) struct LocalSide {
     pub(crate) tasks: TaskList,
+    pub(crate) injector: Injector,
+    /// The pinned queue while no thread is worker 0.
+    idle_queue: Mutex<Option<RunQueue>>,
     core: OnceLock<&'static Core>,
+}
+
+/// Whom a push has to wake; to be done outside locks, by [`Core::rouse`].
+#[derive(Clone, Copy, Debug)]
+#[must_use = "somebody may have to be woken"]
+pub(crate) enum Rouse {
+    Nobody,
+    /// This one, which counts as awake already.
+    Worker(usize),
+    /// Anybody: the entry is in the injector.
+    Anybody,
+    /// Worker 0, wherever it sleeps.
+    WorkerZero,
 }
 
 /// Cores whose loops are freed. Plain std: it outlives any model.
@@ -69,24 +98,41 @@ pub fn set_last_resort(reporter: &'static dyn Reporter) {
 }
 
 impl Core {
-    /// A core that no loop has.
-    pub(crate) fn acquire() -> &'static Core {
-        let spare = || SPARE.lock().unwrap_or_else(|poison| poison.into_inner()).pop();
+    // ----- whose it is
+
+    /// A core for so many workers that no loop has.
+    pub(crate) fn acquire(workers: usize) -> &'static Core {
         // A model's atomics do not live on into the next one.
-        let spare = if cfg!(asyncio_loom) { None } else { spare() };
-        let core = spare.unwrap_or_else(Self::leak);
+        let spare = if cfg!(asyncio_loom) { None } else { Self::spare(workers) };
+        let core = spare.unwrap_or_else(|| Self::leak(workers));
         core.refuse_tasks(false);
         core
     }
 
-    fn leak() -> &'static Core {
-        let core: &'static Core = Box::leak(Box::new(Core {
-            injector: Injector::new(),
-            sleep: Sleep::new(),
+    fn spare(workers: usize) -> Option<&'static Core> {
+        let mut spare = SPARE.lock().unwrap_or_else(|poison| poison.into_inner());
+        let fits = spare.iter().position(|core| core.workers() == workers)?;
+        Some(spare.swap_remove(fits))
+    }
+
+    fn leak(workers: usize) -> &'static Core {
+        let local = LocalSide {
             tasks: TaskList::new(),
-            local: LocalSide { tasks: TaskList::new(), core: OnceLock::new() },
+            injector: Injector::new(),
+            idle_queue: Mutex::new(Some(RunQueue::new())),
+            core: OnceLock::new(),
+        };
+        let core: &'static Core = Box::leak(Box::new(Core {
+            shards: (0..workers).map(Shard::new).collect(),
+            injector: Injector::new(),
+            idle: Idle::new(workers),
+            watch: Watch::new(),
+            threads: Threads::new(),
+            driving: Mutex::new(()),
+            local,
             owner: Mutex::new(Owner::Nobody),
         }));
+        core.shards.iter().for_each(|shard| shard.link(core));
         core.local.core.set(core).expect("a core is linked to itself once");
         core
     }
@@ -114,7 +160,7 @@ impl Core {
         drop(before);
     }
 
-    fn owner(&self) -> Option<Arc<Loop>> {
+    pub(crate) fn owner(&self) -> Option<Arc<Loop>> {
         match &*self.owner.lock() {
             Owner::Nobody => None,
             Owner::Open(event_loop) => Some(event_loop.clone()),
@@ -122,68 +168,197 @@ impl Core {
         }
     }
 
-    /// Refuses further tasks, or takes them again.
-    pub(crate) fn refuse_tasks(&self, refuse: bool) {
-        self.tasks.set_closed(refuse);
-        self.local.tasks.set_closed(refuse);
-    }
-
-    /// Whether no task is left.
-    pub(crate) fn has_no_task(&self) -> bool {
-        self.tasks.is_empty() && self.local.tasks.is_empty()
-    }
-
-    /// Queues an entry and wakes the worker if need be.
-    pub(crate) fn push(&'static self, entry: Entry) {
-        if self.enqueue(entry) {
-            self.wake_sleeper();
-        }
-    }
-
-    /// Queues an entry: at the back of this thread's run queue if it is a worker of this loop, else through the injector; then it is
-    /// true, and the caller calls [`wake_sleeper`](Self::wake_sleeper).
-    #[must_use]
-    pub(crate) fn enqueue(&'static self, entry: Entry) -> bool {
-        match worker::push_local(self, entry) {
-            Ok(()) => false,
-            Err(entry) => {
-                self.injector.push(entry);
-                true
-            }
-        }
-    }
-
-    /// Ends the worker's sleep if it sleeps; for whoever has published a reason.
-    pub(crate) fn wake_sleeper(&self) {
-        if self.sleep.must_unpark() {
-            // None: late, and the loop is gone.
-            self.owner().into_iter().for_each(|owner| owner.driver().unpark());
-        }
-    }
-
-    /// The queue that other threads push to.
-    pub(crate) fn injector(&self) -> &Injector {
-        &self.injector
-    }
-
-    /// Calls `block` unless there is a reason not to sleep: an entry in the injector, or `stopping`.
-    pub(crate) fn sleep(&self, stopping: impl FnOnce() -> bool, block: impl FnOnce()) {
-        self.sleep.sleep(|| !self.injector.is_empty() || stopping(), block);
-    }
-
     /// Tells the loop's reporter, else the last resort.
-    fn report(&self, f: impl FnOnce(&dyn Reporter)) {
+    pub(crate) fn report(&self, f: impl FnOnce(&dyn Reporter)) {
         match (self.owner(), LAST_RESORT.get()) {
             (Some(owner), _) => owner.report(f),
             (None, Some(last)) => contain(|| f(*last)),
             (None, None) => {}
         }
     }
+
+    // ----- its tasks
+
+    /// How many workers the loop has.
+    #[inline]
+    pub(crate) fn workers(&self) -> usize {
+        self.shards.len()
+    }
+
+    fn lists(&self) -> impl Iterator<Item = &TaskList> {
+        std::iter::once(&self.local.tasks).chain(self.shards.iter().map(|shard| &*shard.tasks))
+    }
+
+    /// Refuses further tasks, or takes them again.
+    pub(crate) fn refuse_tasks(&self, refuse: bool) {
+        self.lists().for_each(|tasks| tasks.set_closed(refuse));
+    }
+
+    /// Whether no task is left.
+    pub(crate) fn has_no_task(&self) -> bool {
+        self.lists().all(TaskList::is_empty)
+    }
+
+    /// The tasks that have not ended, those of one worker in the order of their making.
+    pub(crate) fn all_tasks(&self) -> Vec<TaskHandle> {
+        self.lists().flat_map(TaskList::snapshot).collect()
+    }
+
+    /// The shard for tasks made on this thread: the worker's own, else one chosen by the thread.
+    #[inline]
+    pub(crate) fn shard_here(&'static self) -> &'static Shard {
+        match self.workers() {
+            1 => &self.shards[0],
+            workers => worker::shard_here(self)
+                .unwrap_or_else(|| &self.shards[worker::thread_number() % workers]),
+        }
+    }
+
+    pub(crate) fn is_worked_for_here(&'static self) -> bool {
+        worker::works_for(self)
+    }
+
+    /// Runs a done-callback on the lane.
+    pub(crate) fn call_soon(&self, context: ContextSlot, callback: Box<dyn FnOnce() + Send>) {
+        match self.owner() {
+            Some(owner) => owner.call_done(context, callback),
+            // The loop is gone. The callback is user code also when it is dropped.
+            None => contain(|| drop(callback)),
+        }
+    }
+
+    /// Tells the loop's reporter of a panic; whether that took notice.
+    pub(crate) fn task_panicked(&self, task: &TaskHandle, error: &JoinError) -> bool {
+        let mut told = false;
+        self.report(|reporter| told = reporter.task_panicked(task, error));
+        told
+    }
+
+    // ----- queueing
+
+    /// Queues an entry and wakes a worker if need be.
+    #[inline]
+    pub(crate) fn push(&'static self, entry: Entry) {
+        let rouse = self.enqueue(entry);
+        self.rouse(rouse);
+    }
+
+    /// Queues an entry at the back of this thread's run queue if it is a worker of this loop, else through the injector.
+    #[inline]
+    pub(crate) fn enqueue(&'static self, entry: Entry) -> Rouse {
+        worker::push_local(self, entry).unwrap_or_else(|entry| {
+            self.injector.push(entry);
+            Rouse::Anybody
+        })
+    }
+
+    /// Queues an entry that only worker 0 may run.
+    pub(crate) fn push_pinned(&'static self, entry: Entry) {
+        if self.workers() == 1 {
+            return self.push(entry);
+        }
+        if let Err(entry) = worker::push_pinned(self, entry) {
+            self.local.injector.push(entry);
+            self.rouse(Rouse::WorkerZero);
+        }
+    }
+
+    /// Wakes whom a push has to wake.
+    #[inline]
+    pub(crate) fn rouse(&'static self, rouse: Rouse) {
+        match rouse {
+            Rouse::Nobody => {}
+            Rouse::Worker(worker) => self.wake(worker),
+            Rouse::Anybody => self.notify(),
+            Rouse::WorkerZero => self.unpark(0),
+        }
+    }
+
+    /// Wakes a worker to search, if nobody does; for whoever has published work.
+    pub(crate) fn notify(&'static self) {
+        if let Some(worker) = self.idle.worker_to_wake() {
+            self.wake(worker);
+        }
+    }
+
+    /// Ends the sleep of a worker, which may have no thread yet.
+    #[cold]
+    pub(crate) fn wake(&'static self, mut worker: usize) {
+        while let Err(error) = self.start_or_unpark(worker) {
+            self.watch.dismiss(worker);
+            let retired = self.idle.retire(worker);
+            self.report(|reporter| reporter.worker_refused(worker, error));
+            match retired {
+                Retired::WasAsleep => return,
+                Retired::InItsPlace(next) => worker = next,
+                Retired::LookAgain => return self.look_again(),
+            }
+        }
+    }
+
+    fn start_or_unpark(&'static self, worker: usize) -> std::io::Result<()> {
+        if !self.shards[worker].needs_thread() {
+            self.unpark(worker);
+            return Ok(());
+        }
+        // It sleeps first, and is woken at once.
+        let _no_thread_sleeps_yet = self.shards[worker].parker.unpark();
+        self.owner().map_or(Ok(()), |owner| self.threads.start(owner, worker))
+    }
+
+    /// Ends a worker's sleep, or its next one.
+    pub(crate) fn unpark(&self, worker: usize) {
+        if self.shards[worker].parker.unpark() {
+            // None: late, and the loop is gone.
+            self.owner().into_iter().for_each(|owner| owner.driver().unpark());
+        }
+    }
+
+    /// For whoever has stopped searching or sleeps, when nobody searches any more.
+    pub(crate) fn look_again(&'static self) {
+        if self.has_work_to_share() {
+            self.notify();
+        }
+    }
+
+    /// Whether there is something that a searcher would take.
+    fn has_work_to_share(&self) -> bool {
+        !self.injector.is_empty()
+            || self.shards.iter().any(|shard| shard.stealer.len() >= WORTH_STEALING)
+    }
+
+    // ----- taking
+
+    /// Moves what other threads have pushed to a worker's queue: everything if it is the only worker, else a fair share.
+    pub(crate) fn take_injected(&self, queue: &RunQueue) {
+        if self.workers() == 1 {
+            queue.take_from(&self.injector);
+        } else if !self.injector.is_empty() {
+            self.steal_injected(queue);
+        }
+    }
+
+    pub(crate) fn steal_injected(&self, queue: &RunQueue) -> Stolen {
+        let share = self.injector.len() / self.workers() + 1;
+        self.injector.steal(queue, share.min(crate::run_queue::BATCH))
+    }
+
+    /// Moves everything that is queued anywhere to `queue`, which is worker 0's; when all others lie.
+    pub(crate) fn take_all(&self, queue: &RunQueue) {
+        queue.take_from(&self.injector);
+        // The first is worker 0's own.
+        for shard in &self.shards[1..] {
+            while !shard.stealer.is_empty() && shard.stealer.steal_half(queue) != Stolen::Nothing {}
+        }
+    }
 }
+
+/// A queue with fewer entries is left to its owner, who is about to run it; the watcher takes also a single one.
+pub(crate) const WORTH_STEALING: usize = 2;
 
 /// The scheduler of a task that any worker may run.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Anywhere(pub(crate) &'static Core);
+pub(crate) struct Anywhere(pub(crate) &'static Shard);
 
 /// The scheduler of a task that stays on worker 0: main, or one with a `!Send` future.
 #[derive(Clone, Copy, Debug)]
@@ -191,7 +366,7 @@ pub(crate) struct Pinned(pub(crate) &'static Core);
 
 impl Schedule for Anywhere {
     fn schedule(self, token: Runnable) {
-        self.0.push(Entry::Task(token));
+        self.0.core().push(Entry::Task(token));
     }
 
     fn host(self) -> &'static dyn Host {
@@ -201,7 +376,7 @@ impl Schedule for Anywhere {
 
 impl Schedule for Pinned {
     fn schedule(self, token: Runnable) {
-        self.0.push(Entry::Task(token));
+        self.0.push_pinned(Entry::Task(token));
     }
 
     fn host(self) -> &'static dyn Host {
@@ -209,44 +384,20 @@ impl Schedule for Pinned {
     }
 }
 
-// SAFETY: worker 0 makes these tasks and takes every entry. A loop that has some is run or closed by no other thread than the one that
-// was worker 0 before (`Loop::is_right_thread`), and its core goes to no other loop before they have ended.
+// SAFETY: worker 0 makes these tasks and alone takes entries from the pinned queues; with one worker it takes every entry there is. A loop
+// that has some is run or closed by no other thread than the one that was worker 0 before (`Loop::is_right_thread`), and its core goes to no
+// other loop before they have ended.
 unsafe impl ScheduleLocal for Pinned {}
 
-impl Host for Core {
-    fn tasks(&self) -> &TaskList {
-        &self.tasks
-    }
-
-    fn call_soon(&self, context: ContextSlot, callback: Box<dyn FnOnce() + Send>) {
-        match self.owner() {
-            Some(owner) => owner.call_done(context, callback),
-            // The loop is gone. The callback is user code also when it is dropped.
-            None => contain(|| drop(callback)),
-        }
-    }
-
-    fn panicked(&self, task: &TaskHandle, error: &JoinError) -> bool {
-        let mut told = false;
-        self.report(|reporter| told = reporter.task_panicked(task, error));
-        told
-    }
-
-    fn unretrieved(&self, task: Unretrieved, error: &JoinError) {
-        self.report(|reporter| reporter.unretrieved(task, error));
-    }
-
-    fn is_worker(&self) -> bool {
-        // A core is linked to itself, and never moves.
-        worker::works_for(self.local.core())
-    }
-
-    fn destructor_panicked(&self, error: JoinError) {
-        self.report(|reporter| reporter.destructor_panicked(error));
-    }
-}
-
 impl LocalSide {
+    pub(crate) fn take_queue(&self) -> RunQueue {
+        self.idle_queue.lock().take().expect("one thread at a time is worker 0")
+    }
+
+    pub(crate) fn put_queue_back(&self, queue: RunQueue) {
+        *self.idle_queue.lock() = Some(queue);
+    }
+
     fn core(&self) -> &'static Core {
         self.core.get().expect("a core is linked to itself when it is made")
     }
@@ -262,18 +413,18 @@ impl Host for LocalSide {
     }
 
     fn panicked(&self, task: &TaskHandle, error: &JoinError) -> bool {
-        self.core().panicked(task, error)
+        self.core().task_panicked(task, error)
     }
 
     fn unretrieved(&self, task: Unretrieved, error: &JoinError) {
-        self.core().unretrieved(task, error);
+        self.core().report(|reporter| reporter.unretrieved(task, error));
     }
 
     fn is_worker(&self) -> bool {
-        self.core().is_worker()
+        self.core().is_worked_for_here()
     }
 
     fn destructor_panicked(&self, error: JoinError) {
-        self.core().destructor_panicked(error);
+        self.core().report(|reporter| reporter.destructor_panicked(error));
     }
 }

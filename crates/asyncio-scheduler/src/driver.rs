@@ -8,23 +8,30 @@ use crate::callback::Handle;
 use crate::lane::Panicked;
 use asyncio_task::{JoinError, TaskHandle, Unretrieved};
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How long a turn may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// Look at the timers only; for a busy worker between two looks at the descriptors.
+    /// Look at the calling worker's timers and the lane's only; for a busy worker between two looks at the descriptors. Several workers may do
+    /// so at a time, also while another blocks.
     TimersOnly,
     /// Look at everything, and do not block.
     No,
     /// Block until something is ready, a timer is due, or [`Driver::unpark`] is called.
     UntilReady,
+    /// As that, but not longer than this.
+    AtMost(Duration),
 }
+
+/// Waits for a thread to end.
+pub type Join = Box<dyn FnOnce() + Send>;
 
 /// Readiness and timers, the clock, threads and chance.
 pub trait Driver: Send + Sync + 'static {
-    /// Wakes what is ready: first what waits for descriptors, then what waits for a time. Called by one worker at a time.
-    fn turn(&self, wait: Wait);
+    /// Wakes what is ready: first what waits for descriptors, then what waits for a time. Called by a worker, and but for
+    /// [`Wait::TimersOnly`] by one at a time.
+    fn turn(&self, worker: usize, wait: Wait);
 
     /// Ends a [`turn`](Self::turn) that blocks; if none does, the next one that would block does not. Any thread.
     fn unpark(&self);
@@ -38,12 +45,15 @@ pub trait Driver: Send + Sync + 'static {
     /// A number below `bound`, for choices that must be arbitrary; `bound` is not 0.
     fn random(&self, bound: usize) -> usize;
 
-    /// Starts a thread.
+    /// Starts a thread. The outcome waits for its end, thread-local destructors included; dropped, it lets the thread go.
     ///
     /// # Errors
     ///
     /// What the system said when it refused.
-    fn start_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<()>;
+    fn start_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<Join>;
+
+    /// Calls `work` on the thread of a worker other than worker 0, so that the thread is found to run the loop while it does.
+    fn as_worker(&self, worker: usize, work: &mut dyn FnMut());
 }
 
 /// What a worker runs between two looks at its queue.
@@ -79,6 +89,9 @@ pub trait Reporter: Send + Sync + 'static {
 
     /// A task panicked and nobody will see its outcome.
     fn unretrieved(&self, task: Unretrieved, error: &JoinError);
+
+    /// A worker has no thread, as the system refused one; the loop goes on without it.
+    fn worker_refused(&self, worker: usize, error: io::Error);
 
     /// A destructor or a waker panicked.
     fn destructor_panicked(&self, error: JoinError);

@@ -12,9 +12,10 @@ use crate::driver::{Driver, Reporter, Step};
 use crate::eager;
 use crate::errors::{LoopClosed, RunError};
 use crate::gate::{Gate, NotIdle};
+use crate::idle::MOST_WORKERS;
 use crate::lane::Lane;
 use crate::panics::contain;
-use crate::run_queue::{Entry, RunQueue};
+use crate::run_queue::Entry;
 use crate::worker::{self, Worker};
 use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::thread::{self, ThreadId};
@@ -22,9 +23,10 @@ use asyncio_base::sync::{AtomicBool, Mutex, Ordering};
 use asyncio_task::{
     Host, JoinError, Options, Runnable, Task, TaskHandle, spawn, spawn_local, with_borrowed,
 };
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::ptr;
 use std::sync::Arc;
 
@@ -35,20 +37,28 @@ pub struct Loop {
     lane: Lane,
     driver: Arc<dyn Driver>,
     reporter: Arc<dyn Reporter>,
-    /// Published before a fence, looked at after one: see `sleep.rs`.
+    /// Worker 0 is unparked after it is set.
     stopping: AtomicBool,
     /// Steps are run through the reporter. Read before each, so relaxed: a step more or less does not matter.
     watched: AtomicBool,
-    /// Worker 0's queue while no thread is worker 0.
-    idle_queue: Mutex<Option<RunQueue>>,
+    /// Why a worker other than worker 0 could not go on; the run ends with it.
+    failure: Mutex<Option<Box<dyn Any + Send>>>,
     /// The thread that is worker 0, or was it last: local tasks belong to it.
     local_thread: Mutex<Option<ThreadId>>,
 }
 
 impl Loop {
-    /// An idle loop.
-    pub fn new(driver: Arc<dyn Driver>, reporter: Arc<dyn Reporter>) -> Arc<Loop> {
-        let core = Core::acquire();
+    /// An idle loop with so many workers.
+    ///
+    /// # Panics
+    ///
+    /// If there are none, or more than 65 536.
+    pub fn new(workers: usize, driver: Arc<dyn Driver>, reporter: Arc<dyn Reporter>) -> Arc<Loop> {
+        assert!(
+            (1..=MOST_WORKERS).contains(&workers),
+            "a loop has 1 to {MOST_WORKERS} workers, not {workers}"
+        );
+        let core = Core::acquire(workers);
         let event_loop = Arc::new(Loop {
             gate: Gate::new(),
             core,
@@ -57,7 +67,7 @@ impl Loop {
             reporter,
             stopping: AtomicBool::new(false),
             watched: AtomicBool::new(false),
-            idle_queue: Mutex::new(Some(RunQueue::new())),
+            failure: Mutex::new(None),
             local_thread: Mutex::new(None),
         });
         core.open(&event_loop);
@@ -66,6 +76,10 @@ impl Loop {
 
     pub(crate) fn driver(&self) -> &dyn Driver {
         &*self.driver
+    }
+
+    pub(crate) fn driver_arc(&self) -> Arc<dyn Driver> {
+        self.driver.clone()
     }
 
     pub(crate) fn lane(&self) -> &Lane {
@@ -140,9 +154,7 @@ impl Loop {
     /// If the loop is closed.
     pub fn queue_callback(&self, callback: Handle) -> Result<(), LoopClosed> {
         let pushed = self.lane.push(callback, || self.core.enqueue(Entry::Ticket));
-        if pushed.map_err(|_callback| LoopClosed)? {
-            self.core.wake_sleeper();
-        }
+        self.core.rouse(pushed.map_err(|_callback| LoopClosed)?);
         Ok(())
     }
 
@@ -164,7 +176,7 @@ impl Loop {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, token) = spawn(future, Anywhere(self.core), options, location);
+        let (task, token) = spawn(future, self.anywhere(), options, location);
         token.into_iter().for_each(|token| self.core.push(Entry::Task(token)));
         task
     }
@@ -181,14 +193,10 @@ impl Loop {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, token) = spawn(future, Anywhere(self.core), options, location);
-        self.start_eagerly(token);
-        task
-    }
-
-    fn start_eagerly(&self, token: Option<Runnable>) {
+        let (task, token) = spawn(future, self.anywhere(), options, location);
         let left = if self.is_worker() { token.and_then(eager::run_first_turn) } else { token };
         left.into_iter().for_each(|token| self.core.push(Entry::Task(token)));
+        task
     }
 
     /// As [`spawn`](Self::spawn), for threads that race with `close`.
@@ -206,7 +214,7 @@ impl Loop {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, token) = spawn(future, Anywhere(self.core), options, location);
+        let (task, token) = spawn(future, self.anywhere(), options, location);
         self.core.push(Entry::Task(token.ok_or(LoopClosed)?));
         Ok(task)
     }
@@ -222,7 +230,7 @@ impl Loop {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        asyncio_task::spawn_cancelled(future, Anywhere(self.core), options, location)
+        asyncio_task::spawn_cancelled(future, self.anywhere(), options, location)
     }
 
     /// As [`spawn`](Self::spawn), for a future that stays on worker 0; `None` if this thread is not, and the future is dropped.
@@ -236,7 +244,7 @@ impl Loop {
         F: Future + 'static,
         F::Output: 'static,
     {
-        self.is_worker().then(|| self.spawn_pinned(future, options, location))
+        self.is_worker_zero().then(|| self.spawn_pinned(future, options, location))
     }
 
     /// As [`spawn_local`](Self::spawn_local), with the first turn as in [`spawn_eager`](Self::spawn_eager).
@@ -250,9 +258,10 @@ impl Loop {
         F: Future + 'static,
         F::Output: 'static,
     {
-        self.is_worker().then(|| {
+        self.is_worker_zero().then(|| {
             let (task, token) = spawn_local(future, Pinned(self.core), options, location);
-            self.start_eagerly(token);
+            let left = token.and_then(eager::run_first_turn);
+            left.into_iter().for_each(|token| self.core.push_pinned(Entry::Task(token)));
             task
         })
     }
@@ -269,14 +278,20 @@ impl Loop {
         F::Output: 'static,
     {
         let (task, token) = spawn_local(future, Pinned(self.core), options, location);
-        token.into_iter().for_each(|token| self.core.push(Entry::Task(token)));
+        token.into_iter().for_each(|token| self.core.push_pinned(Entry::Task(token)));
         task
     }
 
     /// Whether it is a task of this loop.
     pub fn owns<T>(&self, task: &Task<T>) -> bool {
         let host: *const dyn Host = task.host();
-        ptr::addr_eq(host, self.core) || ptr::addr_eq(host, &self.core.local)
+        let is_a_shard = self.core.shards.iter().any(|shard| ptr::addr_eq(host, shard));
+        is_a_shard || ptr::addr_eq(host, &self.core.local)
+    }
+
+    /// The scheduler of tasks made on this thread.
+    fn anywhere(&self) -> Anywhere {
+        Anywhere(self.core.shard_here())
     }
 
     /// Whether this thread is a worker of this loop.
@@ -284,11 +299,19 @@ impl Loop {
         worker::works_for(self.core)
     }
 
-    /// The tasks that have not ended, oldest first among those of one kind.
+    /// Whether this thread is the one that runs the loop.
+    pub fn is_worker_zero(&self) -> bool {
+        worker::shard_here(self.core).is_some_and(|shard| shard.index == 0)
+    }
+
+    /// How many workers the loop has.
+    pub fn workers(&self) -> usize {
+        self.core.workers()
+    }
+
+    /// The tasks that have not ended: worker 0's own first, then worker by worker, each in the order of their making.
     pub fn all_tasks(&self) -> Vec<TaskHandle> {
-        let mut tasks = self.core.local.tasks.snapshot();
-        tasks.extend(self.core.tasks.snapshot());
-        tasks
+        self.core.all_tasks()
     }
 
     // ----- running
@@ -342,10 +365,19 @@ impl Loop {
         loop {
             worker.pass(!last);
             if last || self.is_stopping() {
-                return;
+                break;
             }
             last = ended();
         }
+        if let Some(panic) = self.failure.lock().take() {
+            resume_unwind(panic);
+        }
+    }
+
+    /// A worker other than worker 0 cannot go on: the run ends with its panic.
+    pub(crate) fn fail(&self, panic: Box<dyn Any + Send>) {
+        *self.failure.lock() = Some(panic);
+        self.stop();
     }
 
     /// Goes through the gate; this thread is worker 0 until the guard is dropped.
@@ -365,18 +397,17 @@ impl Loop {
             self.gate.leave();
             return Err(RunError::WrongThread);
         }
-        Ok(Running { worker: Some(self.become_worker()), event_loop: self.clone() })
+        let worker = self.become_worker();
+        self.core.idle.open();
+        // What others had queued when the last run ended.
+        self.core.take_all(&worker.queue);
+        Ok(Running { worker: Some(worker), event_loop: self.clone() })
     }
 
     /// For the owner of the gate, on the right thread.
     pub(crate) fn become_worker(self: &Arc<Self>) -> worker::Entered {
         *self.local_thread.lock() = Some(thread::current().id());
-        let queue = self.idle_queue.lock().take().unwrap_or_default();
-        Worker::enter(self, self.core, queue)
-    }
-
-    pub(crate) fn put_queue_back(&self, queue: RunQueue) {
-        *self.idle_queue.lock() = Some(queue);
+        Worker::enter(self, 0)
     }
 
     /// Whether local tasks, if there are any, belong to this thread; for the owner of the gate.
@@ -388,7 +419,7 @@ impl Loop {
     /// Ends the run after the pass it is in; before a run, the next run makes one pass. Any thread.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.core.wake_sleeper();
+        self.core.unpark(0);
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -431,10 +462,9 @@ impl Drop for Main<'_> {
         }
         self.task.abort();
         while !self.task.done() {
-            match self.worker.take_token(self.task.id()) {
-                Some(token) => self.worker.run(Entry::Task(token)),
+            if !self.worker.run_now(self.task.id()) {
                 // Another thread has counted a wake and is about to push the token.
-                None => thread::yield_now(),
+                thread::yield_now();
             }
         }
     }
@@ -457,6 +487,14 @@ impl std::ops::Deref for Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let core = self.event_loop.core;
+        self.end_search();
+        core.idle.shut();
+        if core.workers() > 1 {
+            // One that lies may still be in the driver, or on its way there: it sees that the loop is shut once we had the right.
+            self.event_loop.driver().unpark();
+            drop(core.driving.lock());
+        }
         drop(self.worker.take());
         self.event_loop.stopping.store(false, Ordering::Relaxed);
         self.event_loop.gate.leave();

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | **loop** | [`event_loop`]: what `run_forever` and `stop` do, `close.rs` what `close` does, [`errors`] why they did not |
 //! | **gate** | [`gate`]: idle, running or closed |
-//! | **worker**, **pass** | [`worker`]: one turn: collect without blocking, then run what was queued at that moment |
+//! | **worker**, **pass** | [`worker`]: one turn: collect without blocking, then run what was queued at that moment; `search.rs`: what it does without work, `pace.rs`: how often it looks at descriptors |
 //! | **run queue** | [`run_queue`]: the worker's FIFO, and the injector for other threads |
-//! | **sleep** | [`sleep`]: whether a thread that brings work has to wake the worker |
+//! | **idle** | [`idle`]: who is awake, and whether bringing work means waking somebody; [`parker`]: where one worker sleeps |
+//! | **watch** | `watch.rs`: a worker that is stuck freezes nothing |
+//! | **shard** | `shard.rs`: what others reach of one worker; `threads.rs`: the workers' threads |
 //! | **lane**, **ticket** | [`lane`]: the serial FIFO of callbacks |
 //! | **callback** | [`callback`]: what `call_soon` queues, and its handle |
 //! | **core** | [`core`]: what a waker reaches, never freed |
@@ -26,15 +28,28 @@ mod eager;
 pub mod errors;
 pub mod event_loop;
 pub mod gate;
+pub mod idle;
 pub mod lane;
+mod pace;
 mod panics;
+pub mod parker;
 pub mod promise;
 pub mod run_queue;
-pub mod sleep;
+mod search;
+mod shard;
+mod threads;
+mod watch;
 pub mod worker;
 
 pub use callback::Handle;
 pub use core::set_last_resort;
-pub use driver::{Driver, Reporter, Step, Wait};
+pub use driver::{Driver, Join, Reporter, Step, Wait};
 pub use errors::{CloseError, LoopClosed, RunError};
 pub use event_loop::Loop;
+
+/// How many processors this process may use, asked once.
+pub fn processors() -> usize {
+    // Plain std: it outlives any model.
+    static PROCESSORS: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *PROCESSORS.get_or_init(num_cpus::get)
+}

@@ -1,8 +1,23 @@
-//! The run queues: a FIFO that belongs to a worker, and the injector that every thread may push to.
+//! The run queues: a FIFO that belongs to a worker and that others may steal from, and the injector that every thread may push to.
 //!
 //! Both are crossbeam's. loom cannot see into crossbeam, so under it they have twins behind a lock, which make the same promises.
+//! `tests/run_queue.rs` sends ten million tokens through the real ones.
 
 use asyncio_task::Runnable;
+
+/// How many entries a worker takes from another, or from the injector, in one go: more would make others come right back for theirs.
+pub const BATCH: usize = 32;
+
+/// What became of an attempt to steal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stolen {
+    /// At least one entry.
+    Some,
+    /// There was none.
+    Nothing,
+    /// Somebody was faster, and more may be there.
+    Retry,
+}
 
 /// What a worker runs next.
 #[derive(Debug)]
@@ -18,7 +33,7 @@ const _: () = assert!(size_of::<Entry>() == size_of::<usize>(), "an entry is one
 
 #[cfg(not(asyncio_loom))]
 mod imp {
-    use super::Entry;
+    use super::{BATCH, Entry, Stolen};
     use crossbeam_deque as deque;
 
     /// A worker's own FIFO.
@@ -29,6 +44,11 @@ mod imp {
         /// An empty queue.
         pub fn new() -> Self {
             RunQueue(deque::Worker::new_fifo())
+        }
+
+        /// The side that other workers take from.
+        pub fn stealer(&self) -> Stealer {
+            Stealer(self.0.stealer())
         }
 
         /// Adds at the back.
@@ -49,6 +69,32 @@ mod imp {
         /// Whether nothing is in.
         pub fn is_empty(&self) -> bool {
             self.0.is_empty()
+        }
+    }
+
+    /// The other side of a worker's FIFO.
+    #[derive(Debug)]
+    pub struct Stealer(deque::Stealer<Entry>);
+
+    impl Stealer {
+        /// Moves the front half, at most [`BATCH`] entries, to the back of `queue`.
+        pub fn steal_half(&self, queue: &RunQueue) -> Stolen {
+            self.0.steal_batch_with_limit(&queue.0, BATCH).into()
+        }
+
+        /// How many entries are in; those being pushed or taken at this moment may or may not count.
+        pub fn len(&self) -> usize {
+            self.0.len()
+        }
+    }
+
+    impl From<deque::Steal<()>> for Stolen {
+        fn from(steal: deque::Steal<()>) -> Self {
+            match steal {
+                deque::Steal::Success(()) => Stolen::Some,
+                deque::Steal::Empty => Stolen::Nothing,
+                deque::Steal::Retry => Stolen::Retry,
+            }
         }
     }
 
@@ -77,6 +123,11 @@ mod imp {
             self.0.len()
         }
 
+        /// Moves the front part, at most `limit` entries, to the back of `queue`.
+        pub fn steal(&self, queue: &RunQueue, limit: usize) -> Stolen {
+            self.0.steal_batch_with_limit(&queue.0, limit).into()
+        }
+
         /// Takes from the front.
         pub fn pop(&self) -> Option<Entry> {
             loop {
@@ -92,50 +143,36 @@ mod imp {
 
 #[cfg(asyncio_loom)]
 mod imp {
-    use super::Entry;
+    use super::{BATCH, Entry, Stolen};
     use asyncio_base::sync::Mutex;
-    use std::cell::RefCell;
     use std::collections::VecDeque;
+    // A core is never freed, which loom's own would take for a leak.
+    use std::sync::Arc;
 
-    /// The twin of a worker's FIFO, which like it may be sent but not shared.
-    #[derive(Debug, Default)]
-    pub struct RunQueue(RefCell<VecDeque<Entry>>);
+    type Twin = Arc<Mutex<VecDeque<Entry>>>;
+
+    fn steal(from: &Mutex<VecDeque<Entry>>, to: &RunQueue, limit: usize) -> Stolen {
+        let mut from = from.lock();
+        let count = from.len().div_ceil(2).min(limit);
+        let stolen: Vec<Entry> = from.drain(..count).collect();
+        drop(from);
+        to.0.lock().extend(stolen);
+        if count > 0 { Stolen::Some } else { Stolen::Nothing }
+    }
+
+    /// The twin of a worker's FIFO.
+    #[derive(Debug)]
+    pub struct RunQueue(Twin);
 
     impl RunQueue {
         /// An empty queue.
         pub fn new() -> Self {
-            Self::default()
+            RunQueue(Arc::new(Mutex::new(VecDeque::new())))
         }
 
-        /// Adds at the back.
-        pub fn push(&self, entry: Entry) {
-            self.0.borrow_mut().push_back(entry);
-        }
-
-        /// Takes from the front.
-        pub fn pop(&self) -> Option<Entry> {
-            self.0.borrow_mut().pop_front()
-        }
-
-        /// How many entries are in.
-        pub fn len(&self) -> usize {
-            self.0.borrow().len()
-        }
-
-        /// Whether nothing is in.
-        pub fn is_empty(&self) -> bool {
-            self.len() == 0
-        }
-    }
-
-    /// The twin of the injector.
-    #[derive(Debug, Default)]
-    pub struct Injector(Mutex<VecDeque<Entry>>);
-
-    impl Injector {
-        /// An empty injector.
-        pub fn new() -> Self {
-            Self::default()
+        /// The side that other workers take from.
+        pub fn stealer(&self) -> Stealer {
+            Stealer(self.0.clone())
         }
 
         /// Adds at the back.
@@ -158,9 +195,68 @@ mod imp {
             self.len() == 0
         }
     }
+
+    /// The twin of the other side.
+    #[derive(Debug)]
+    pub struct Stealer(Twin);
+
+    impl Stealer {
+        /// Moves the front half, at most [`BATCH`] entries, to the back of `queue`.
+        pub fn steal_half(&self, queue: &RunQueue) -> Stolen {
+            steal(&self.0, queue, BATCH)
+        }
+
+        /// How many entries are in.
+        pub fn len(&self) -> usize {
+            self.0.lock().len()
+        }
+    }
+
+    /// The twin of the injector.
+    #[derive(Debug)]
+    pub struct Injector(Mutex<VecDeque<Entry>>);
+
+    impl Injector {
+        /// An empty injector.
+        pub fn new() -> Self {
+            Injector(Mutex::new(VecDeque::new()))
+        }
+
+        /// Adds at the back.
+        pub fn push(&self, entry: Entry) {
+            self.0.lock().push_back(entry);
+        }
+
+        /// Moves the front part, at most `limit` entries, to the back of `queue`.
+        pub fn steal(&self, queue: &RunQueue, limit: usize) -> Stolen {
+            steal(&self.0, queue, limit)
+        }
+
+        /// Takes from the front.
+        pub fn pop(&self) -> Option<Entry> {
+            self.0.lock().pop_front()
+        }
+
+        /// How many entries are in.
+        pub fn len(&self) -> usize {
+            self.0.lock().len()
+        }
+
+        /// Whether nothing is in.
+        pub fn is_empty(&self) -> bool {
+            self.len() == 0
+        }
+    }
 }
 
-pub use imp::{Injector, RunQueue};
+pub use imp::{Injector, RunQueue, Stealer};
+
+impl Stealer {
+    /// Whether nothing is in.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
 
 impl RunQueue {
     /// Moves what other threads have pushed by now behind what is here, in their order. Threads that go on pushing cannot keep it busy.
@@ -175,14 +271,12 @@ impl RunQueue {
     }
 }
 
-#[cfg(not(asyncio_loom))]
 impl Default for RunQueue {
     fn default() -> Self {
         Self::new()
     }
 }
 
-#[cfg(not(asyncio_loom))]
 impl Default for Injector {
     fn default() -> Self {
         Self::new()

@@ -2,35 +2,49 @@
 //!
 //! A pass collects, without blocking if there is work, what has become due (descriptors, then timers), then runs exactly the entries that
 //! are queued at that moment: what they queue waits for the next pass. With one worker that is asyncio's iteration, in asyncio's order:
-//! queued earlier, then I/O, then timers.
+//! queued earlier, then I/O, then timers. With several a pass may be shorter, so that the looks at the descriptors keep their pace, and others
+//! may take of the entries.
 //!
-//! Between two looks at the descriptors a busy worker runs at least [`ENTRIES_PER_LOOK`] entries, so that tasks that yield to each other cost
-//! no system call each.
+//! `search.rs` has what a worker does that has nothing to run.
 
-use crate::core::Core;
+use crate::core::{Core, Rouse};
 use crate::driver::{Step, Wait};
 use crate::event_loop::Loop;
 use crate::lane::{self, Spent};
+use crate::pace::Pace;
 use crate::run_queue::{Entry, RunQueue};
+use crate::shard::Shard;
+use crate::watch::{Rounds, Vigil};
+use asyncio_base::record;
 use asyncio_task::{Ran, Runnable, TaskId};
 use std::cell::{Cell, RefCell};
+use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// Entries that a busy worker runs before it looks at the descriptors again: a look costs about as much as this many short polls.
-const ENTRIES_PER_LOOK: usize = 61;
-
-/// With one worker a task that awaits only ready things is asyncio's business: nothing is counted.
-const UNLIMITED: u32 = u32::MAX;
+use std::time::Duration;
 
 /// What a thread is while it works for a loop.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    event_loop: Arc<Loop>,
-    core: &'static Core,
-    queue: RunQueue,
-    /// Entries run since the last look at the descriptors.
-    since_look: Cell<usize>,
+    pub(crate) event_loop: Arc<Loop>,
+    pub(crate) core: &'static Core,
+    pub(crate) shard: &'static Shard,
+    pub(crate) queue: RunQueue,
+    /// What only worker 0 may run, if there are others.
+    pinned: Option<RunQueue>,
+    /// Whether there are other workers.
+    pub(crate) has_others: bool,
+    /// In the driver: what is woken there is shared once, afterwards.
+    batching: Cell<bool>,
+    /// Counts as a searcher.
+    pub(crate) searching: Cell<bool>,
+    /// Its time to sleep was up: it takes also a queue's only entry.
+    pub(crate) looks_hard: Cell<bool>,
+    /// How long it may sleep.
+    pub(crate) bound: Cell<Option<Duration>>,
+    pub(crate) pace: Pace,
+    pub(crate) vigil: Vigil,
+    pub(crate) rounds: Rounds,
     /// What the thread works for besides: the loop from inside which it closes this one.
     outer: Option<Rc<Worker>>,
 }
@@ -46,26 +60,40 @@ loom::thread_local! {
     static CURRENT: RefCell<Option<Rc<Worker>>> = RefCell::new(None);
 }
 
-/// Puts an entry at the back of this thread's queue, if the thread is a worker of the loop that has `core`; else gives it back.
-pub(crate) fn push_local(core: &'static Core, entry: Entry) -> Result<(), Entry> {
-    let mut entry = Some(entry);
+/// Lends the worker of the loop that has `core`, if this thread is one. No user code runs in `f`.
+#[inline]
+fn with_worker<R>(core: &'static Core, f: impl FnOnce(&Worker) -> R) -> Option<R> {
     // Destructors of other thread-locals may wake tasks after this one is gone.
-    let _ = CURRENT.try_with(|current| {
-        if let Some(worker) = Worker::of(core, &current.borrow()) {
-            if let Some(entry) = entry.take() {
-                worker.queue.push(entry);
-            }
+    CURRENT.try_with(|current| Worker::of(core, &current.borrow()).map(f)).ok().flatten()
+}
+
+/// Puts an entry at the back of this thread's queue, if the thread is a worker of the loop that has `core`; else gives it back.
+#[inline]
+pub(crate) fn push_local(core: &'static Core, entry: Entry) -> Result<Rouse, Entry> {
+    let mut entry = Some(entry);
+    let pushed = with_worker(core, |worker| entry.take().map(|entry| worker.push(entry)));
+    pushed.flatten().ok_or_else(|| entry.expect("only a worker takes it"))
+}
+
+/// Puts an entry at the back of the pinned queue, if this thread is worker 0 of the loop that has `core`, else gives it back.
+pub(crate) fn push_pinned(core: &'static Core, entry: Entry) -> Result<(), Entry> {
+    let mut entry = Some(entry);
+    with_worker(core, |worker| {
+        if let Some(pinned) = &worker.pinned {
+            entry.take().into_iter().for_each(|entry| pinned.push(entry));
         }
     });
-    match entry {
-        None => Ok(()),
-        Some(entry) => Err(entry),
-    }
+    entry.map_or(Ok(()), Err)
+}
+
+/// The shard of this thread, if it is a worker of the loop that has `core`.
+pub(crate) fn shard_here(core: &'static Core) -> Option<&'static Shard> {
+    with_worker(core, |worker| worker.shard)
 }
 
 /// Whether this thread works for the loop that has `core`.
 pub(crate) fn works_for(core: &'static Core) -> bool {
-    CURRENT.try_with(|current| Worker::of(core, &current.borrow()).is_some()).unwrap_or(false)
+    shard_here(core).is_some()
 }
 
 /// Whether this thread works for some loop.
@@ -73,83 +101,173 @@ pub fn is_worker() -> bool {
     CURRENT.try_with(|current| current.borrow().is_some()).unwrap_or(false)
 }
 
+/// A number that differs between most threads.
+pub(crate) fn thread_number() -> usize {
+    // Thread-locals of threads lie at least a page apart.
+    CURRENT.try_with(|current| ptr::from_ref(current).addr() >> 12).unwrap_or(0)
+}
+
 impl Worker {
     /// Makes this thread a worker until the guard is dropped.
-    pub(crate) fn enter(event_loop: &Arc<Loop>, core: &'static Core, queue: RunQueue) -> Entered {
-        let event_loop = event_loop.clone();
-        // The first pass looks at everything.
-        let since_look = Cell::new(ENTRIES_PER_LOOK);
+    pub(crate) fn enter(event_loop: &Arc<Loop>, index: usize) -> Entered {
+        let core = event_loop.core;
+        let shard = &core.shards[index];
+        let has_others = core.workers() > 1;
         // In a thread-local destructor the cell may be gone: then entries take the way of other threads, through the injector.
         let outer = CURRENT.try_with(RefCell::take).ok().flatten();
-        let worker = Rc::new(Worker { event_loop, core, queue, since_look, outer });
+        let worker = Rc::new(Worker {
+            event_loop: event_loop.clone(),
+            core,
+            shard,
+            queue: shard.take_queue(),
+            pinned: (index == 0).then(|| core.local.take_queue()),
+            has_others,
+            batching: Cell::new(false),
+            searching: Cell::new(false),
+            looks_hard: Cell::new(false),
+            bound: Cell::new(None),
+            pace: Pace::new(),
+            vigil: Vigil::default(),
+            rounds: Rounds::new(if has_others { core.workers() } else { 0 }),
+            outer,
+        });
         let _ = CURRENT.try_with(|current| current.replace(Some(worker.clone())));
         Entered(Some(worker))
     }
 
     /// The worker for the loop that has `core`, among those that this thread is.
+    #[inline]
     fn of<'a>(core: &'static Core, current: &'a Option<Rc<Worker>>) -> Option<&'a Worker> {
         let mut worker = current.as_deref()?;
-        while !std::ptr::eq(worker.core, core) {
+        while !ptr::eq(worker.core, core) {
             worker = worker.outer.as_deref()?;
         }
         Some(worker)
     }
 
-    /// One pass; blocks in the driver only if it may, nothing is queued and the loop is not stopping.
-    pub(crate) fn pass(&self, may_sleep: bool) {
-        self.collect(may_sleep);
-        let queued = self.queue.len();
-        self.since_look.set(self.since_look.get() + queued);
-        self.run_entries(queued);
+    /// Adds at the back. One entry is for this worker itself; with more waiting another worker may be woken.
+    #[inline]
+    fn push(&self, entry: Entry) -> Rouse {
+        let shares = self.has_others && !self.batching.get() && !self.queue.is_empty();
+        self.queue.push(entry);
+        if shares { self.rouse_for_share() } else { Rouse::Nobody }
     }
 
-    fn collect(&self, may_sleep: bool) {
-        self.queue.take_from(self.core.injector());
-        let driver = self.event_loop.driver();
-        let stopping = || self.event_loop.is_stopping();
-        if may_sleep && self.queue.is_empty() && !stopping() {
-            self.core.sleep(stopping, || driver.turn(Wait::UntilReady));
-            self.since_look.set(0);
-            self.queue.take_from(self.core.injector());
-        } else if self.since_look.get() >= ENTRIES_PER_LOOK {
-            driver.turn(Wait::No);
-            self.since_look.set(0);
-        } else {
-            driver.turn(Wait::TimersOnly);
+    fn rouse_for_share(&self) -> Rouse {
+        self.core.idle.worker_to_share_with().map_or(Rouse::Nobody, Rouse::Worker)
+    }
+
+    /// One pass; sleeps only if it may, nothing is queued and the loop is not stopping. False if it lies and is to
+    /// [park](Self::park): somebody else sleeps in the driver.
+    pub(crate) fn pass(&self, may_sleep: bool) -> bool {
+        if !self.collect(may_sleep) {
+            return false;
+        }
+        self.run_entries();
+        true
+    }
+
+    /// False if the worker lies.
+    fn collect(&self, may_sleep: bool) -> bool {
+        self.take_injected();
+        let may_sleep = may_sleep && !self.has_entries() && !self.event_loop.is_stopping();
+        if may_sleep && !self.search() {
+            let is_up = self.rest();
+            self.take_injected();
+            return is_up;
+        }
+        self.glance();
+        true
+    }
+
+    fn take_injected(&self) {
+        self.core.take_injected(&self.queue);
+        if let Some(pinned) = &self.pinned {
+            pinned.take_from(&self.core.local.injector);
         }
     }
 
-    fn run_entries(&self, count: usize) {
+    fn has_entries(&self) -> bool {
+        !self.queue.is_empty() || self.pinned.as_ref().is_some_and(|pinned| !pinned.is_empty())
+    }
+
+    /// Looks at the timers, and at the descriptors if it is time for it.
+    fn glance(&self) {
+        if !self.pace.is_due() {
+            return self.turn(Wait::TimersOnly);
+        }
+        let right = self.core.driving.try_lock();
+        // Without the right somebody else looks.
+        self.turn(if right.is_some() { Wait::No } else { Wait::TimersOnly });
+        drop(right);
+        let now = self.event_loop.driver().now();
+        self.pace.looked(now);
+        if self.has_others {
+            self.look_after_others(now);
+        }
+    }
+
+    /// Lets the driver wake what is ready; then tells others, if that is more than this worker can run at once.
+    pub(crate) fn turn(&self, wait: Wait) {
+        self.batching.set(true);
+        self.event_loop.driver().turn(self.shard.index, wait);
+        self.batching.set(false);
+        if self.has_others && self.queue.len() > 1 {
+            self.core.rouse(self.rouse_for_share());
+        }
+    }
+
+    fn run_entries(&self) {
+        let pinned = self.pinned.as_ref().map_or(0, RunQueue::len);
+        let mut queued = self.queue.len();
+        if self.has_others {
+            if pinned + queued == 0 {
+                return;
+            }
+            queued = queued.min(self.pace.left());
+            self.be_busy();
+        }
+        self.pace.ran(pinned + queued);
+        self.pinned.iter().for_each(|queue| self.run_from(queue, pinned));
+        self.run_from(&self.queue, queued);
+    }
+
+    fn run_from(&self, queue: &RunQueue, count: usize) {
         for _ in 0..count {
-            let Some(entry) = self.queue.pop() else { break };
-            self.run(entry);
+            // Others may have taken of it.
+            let Some(entry) = queue.pop() else { break };
+            self.run(entry, queue);
         }
     }
 
-    /// Runs everything that is queued or gets queued meanwhile.
+    /// Runs everything that is queued or gets queued meanwhile; for the closer.
     pub(crate) fn run_all(&self) {
-        self.queue.take_from(self.core.injector());
-        while let Some(entry) = self.queue.pop() {
-            self.run(entry);
+        self.take_injected();
+        self.core.take_all(&self.queue);
+        for queue in self.pinned.iter().chain([&self.queue]) {
+            while let Some(entry) = queue.pop() {
+                self.run(entry, queue);
+            }
         }
     }
 
-    pub(crate) fn run(&self, entry: Entry) {
+    /// Runs an entry of this queue of the worker's.
+    fn run(&self, entry: Entry, queue: &RunQueue) {
         match entry {
             // The one branch that debug mode costs while it is off.
-            entry if self.event_loop.is_watched() => self.run_watched(entry),
-            Entry::Task(token) => self.after_turn(token.run(UNLIMITED)),
+            entry if self.event_loop.is_watched() => self.run_watched(entry, queue),
+            Entry::Task(token) => self.after_turn(token.run(self.budget()), queue),
             Entry::Ticket => self.after_callback(self.event_loop.lane().run_one()),
         }
     }
 
     #[cold]
-    fn run_watched(&self, entry: Entry) {
+    fn run_watched(&self, entry: Entry, queue: &RunQueue) {
         let event_loop = &self.event_loop;
         match entry {
             Entry::Task(token) => {
                 let step = Step::Task(token.handle());
-                self.after_turn(event_loop.watch(step, || token.run(UNLIMITED)));
+                self.after_turn(event_loop.watch(step, || token.run(self.budget())), queue);
             }
             Entry::Ticket => self.after_callback(event_loop.lane().run_one_by(|callback| {
                 event_loop.watch(Step::Callback(callback.clone()), || lane::run(callback))
@@ -157,9 +275,19 @@ impl Worker {
         }
     }
 
-    fn after_turn(&self, ran: Ran) {
-        if let Ran::Again(token) = ran {
-            self.queue.push(Entry::Task(token));
+    /// Ready operations that a task may do in one turn: with one worker that is asyncio's business, and nothing is counted.
+    fn budget(&self) -> u32 {
+        if self.has_others { record::BUDGET } else { u32::MAX }
+    }
+
+    /// A task that was woken while it ran goes to the back of its queue.
+    fn after_turn(&self, ran: Ran, queue: &RunQueue) {
+        match ran {
+            Ran::Again(token) if ptr::eq(queue, &self.queue) => {
+                self.core.rouse(self.push(Entry::Task(token)));
+            }
+            Ran::Again(token) => queue.push(Entry::Task(token)),
+            Ran::Waiting | Ran::Complete => {}
         }
     }
 
@@ -170,14 +298,27 @@ impl Worker {
         }
     }
 
-    /// Takes the token of one task out of the queue, if it is there, leaving the order of the rest as it is.
-    pub(crate) fn take_token(&self, task: TaskId) -> Option<Runnable> {
-        self.queue.take_from(self.core.injector());
-        let mut found = None;
-        for _ in 0..self.queue.len() {
-            match self.queue.pop() {
+    /// The queue of worker 0's own tasks.
+    fn local_queue(&self) -> &RunQueue {
+        self.pinned.as_ref().filter(|_| self.has_others).unwrap_or(&self.queue)
+    }
+
+    /// Runs one of worker 0's own tasks if its token is queued, out of its turn; false if it is not.
+    pub(crate) fn run_now(&self, task: TaskId) -> bool {
+        let token = self.take_token(task);
+        let is_there = token.is_some();
+        token.into_iter().for_each(|token| self.run(Entry::Task(token), self.local_queue()));
+        is_there
+    }
+
+    /// Takes a token out of the queue, leaving the order of the rest as it is.
+    fn take_token(&self, task: TaskId) -> Option<Runnable> {
+        self.take_injected();
+        let (queue, mut found) = (self.local_queue(), None);
+        for _ in 0..queue.len() {
+            match queue.pop() {
                 Some(Entry::Task(token)) if token.id() == task => found = Some(token),
-                Some(entry) => self.queue.push(entry),
+                Some(entry) => queue.push(entry),
                 None => break,
             }
         }
@@ -185,7 +326,7 @@ impl Worker {
     }
 }
 
-/// This thread is a worker until this is dropped; then its queue goes back to the loop.
+/// This thread is a worker until this is dropped; then its queues go back to the loop.
 #[derive(Debug)]
 pub(crate) struct Entered(Option<Rc<Worker>>);
 
@@ -201,11 +342,13 @@ impl Drop for Entered {
     fn drop(&mut self) {
         drop(CURRENT.try_with(RefCell::take));
         // The other reference was in the cell, which lends but never gives it away.
-        if let Some(Worker { event_loop, queue, outer, .. }) =
+        if let Some(Worker { core, shard, queue, pinned, outer, event_loop, .. }) =
             self.0.take().and_then(Rc::into_inner)
         {
             let _ = CURRENT.try_with(|current| current.replace(outer));
-            event_loop.put_queue_back(queue);
+            shard.put_queue_back(queue);
+            pinned.into_iter().for_each(|pinned| core.local.put_queue_back(pinned));
+            drop(event_loop);
         }
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! | word | written by | says |
 //! |---|---|---|
-//! | `next` of each wheel | whoever holds that wheel's lock | no live timer of this wheel is earlier |
+//! | `next` of each wheel, `earliest` of the lane's | whoever holds that wheel's lock | no live timer of this wheel is earlier |
 //! | `parked_until` | whoever parks in the poller; an inserter, from non-zero to zero | until when it sleeps, if nobody wakes it |
 //!
 //! `parked_until` is 0 while nobody sleeps in the poller, or once somebody has been told to wake up. At most one thread

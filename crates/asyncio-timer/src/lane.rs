@@ -5,7 +5,7 @@
 //! the lock; a removed timer leaves it as it is, at the price of one look in vain.
 
 use crate::wheel::{Key, Wheel};
-use asyncio_base::sync::{AtomicU64, Mutex, Ordering};
+use asyncio_base::sync::{AtomicU64, Mutex, Ordering, load_after_fence};
 
 /// No timer.
 const NEVER: u64 = u64::MAX;
@@ -26,7 +26,7 @@ impl<T> LaneTimers<T> {
         LaneTimers { earliest: AtomicU64::new(NEVER), wheel }
     }
 
-    /// Adds a timer.
+    /// Adds a timer; a thread that may sleep beyond it is told by [`announce`](crate::Timers::announce).
     ///
     /// # Errors
     ///
@@ -51,6 +51,11 @@ impl<T> LaneTimers<T> {
     #[inline]
     pub fn earliest(&self) -> Option<u64> {
         Some(self.earliest.load(Ordering::Acquire)).filter(|&deadline| deadline != NEVER)
+    }
+
+    /// As [`earliest`](Self::earliest), `u64::MAX` without timers, for a parker after its fence: see `alarm.rs`.
+    pub fn earliest_after_fence(&self) -> u64 {
+        load_after_fence(&self.earliest)
     }
 
     /// As [`earliest`](Self::earliest), made exact first, for whoever goes to sleep.

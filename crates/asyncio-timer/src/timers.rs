@@ -94,6 +94,25 @@ impl Timers {
         some(self.wheels.iter().map(|wheel| wheel.next()).min())
     }
 
+    /// The earliest published deadline of one worker, as [`next`](Self::next).
+    ///
+    /// # Panics
+    ///
+    /// If there is no such worker.
+    #[inline]
+    pub fn next_of(&self, worker: usize) -> Option<u64> {
+        some(Some(self.wheels[worker].next()))
+    }
+
+    /// Wakes what is due of one worker, as [`advance_all`](Self::advance_all).
+    ///
+    /// # Panics
+    ///
+    /// As that.
+    pub fn advance(&self, worker: usize, now: u64) -> usize {
+        if self.wheels[worker].next() <= now { self.wheels[worker].advance(now) } else { 0 }
+    }
+
     /// Wakes whatever is due: the timers of this worker first, then those of any other that nobody is at work on.
     ///
     /// Per wheel in the order of (deadline, insertion). Wakers run without a lock. Returns how many were woken.
@@ -103,10 +122,7 @@ impl Timers {
     /// If a waker panicked, with the first such panic, after the others of its wheel have been called. If there is no such
     /// worker.
     pub fn advance_all(&self, worker: usize, now: u64) -> usize {
-        let mut fired = 0;
-        if self.wheels[worker].next() <= now {
-            fired += self.wheels[worker].advance(now);
-        }
+        let mut fired = self.advance(worker, now);
         let others = |wheels: &[Arc<WorkerWheel>]| -> usize {
             wheels.iter().filter(|w| w.next() <= now).map(|w| w.try_advance(now)).sum()
         };
@@ -119,9 +135,21 @@ impl Timers {
     /// A time that has passed means: do not sleep. From now until [`unparked`](Self::unparked), which the caller says
     /// whatever ended the sleep, an earlier timer calls `unpark`. One thread at a time may be in between.
     pub fn park(&self) -> Option<u64> {
+        self.park_with(|| NEVER)
+    }
+
+    /// As [`park`](Self::park), with one more source of timers: `other` gives its earliest deadline, `u64::MAX` for none, read with
+    /// [`load_after_fence`](asyncio_base::sync::load_after_fence). Whoever inserts there publishes that deadline, then [announces](Self::announce) it.
+    pub fn park_with(&self, other: impl FnOnce() -> u64) -> Option<u64> {
         self.wheels.iter().for_each(|wheel| wheel.refresh());
-        let earliest = || self.wheels.iter().map(|wheel| wheel.next_after_fence()).min();
-        some(Some(self.shared.alarm.park(|| earliest().unwrap_or(NEVER))))
+        let wheels = || self.wheels.iter().map(|wheel| wheel.next_after_fence());
+        some(Some(self.shared.alarm.park(|| wheels().fold(other(), u64::min))))
+    }
+
+    /// Calls `unpark` if the thread that [parked](Self::park_with) would sleep beyond this deadline, which was published before.
+    #[inline]
+    pub fn announce(&self, deadline: u64) {
+        self.shared.alarm.announce(deadline);
     }
 
     /// The thread that [parked](Self::park) is awake: inserts need not wake it.

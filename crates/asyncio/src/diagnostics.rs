@@ -323,6 +323,12 @@ impl Reporter for Diagnostics {
         self.call_in(Some(task.context), report);
     }
 
+    fn worker_refused(&self, worker: usize, error: std::io::Error) {
+        let report =
+            ExceptionContext::new(format!("the loop goes on without worker {worker}: no thread"));
+        self.call(report.with_exception(error));
+    }
+
     fn destructor_panicked(&self, error: JoinError) {
         let mut report = ExceptionContext::new("a destructor or a waker panicked");
         report.exception = error.as_panic().map(Panicked::of);

@@ -179,17 +179,31 @@ pub fn now() -> Instant {
 }
 
 impl EventLoop {
-    /// An idle loop with one worker: the thread that runs it.
+    /// An idle loop with [the default number of workers](crate::default_workers).
     ///
     /// # Errors
     ///
     /// What the system said when it refused a poller.
     pub fn new() -> io::Result<EventLoop> {
+        Self::with_workers(crate::default_workers())
+    }
+
+    /// An idle loop with so many workers: the thread that runs it, and threads that are started when there is work for them.
+    ///
+    /// With one worker everything is in asyncio's order; see [`RunnerBuilder::workers`](crate::RunnerBuilder::workers).
+    ///
+    /// # Errors
+    ///
+    /// What the system said when it refused a poller.
+    ///
+    /// # Panics
+    ///
+    /// If there are no workers, or more than 65 536.
+    pub fn with_workers(workers: usize) -> io::Result<EventLoop> {
         diagnostics::hear_orphans();
         let diagnostics = Arc::new(Diagnostics::new());
-        let wiring = Wiring::new(diagnostics.clone())?;
-        let scheduler = Loop::new(wiring.clone(), diagnostics.clone());
-        wiring.attach(&scheduler);
+        let wiring = Wiring::new(workers, diagnostics.clone())?;
+        let scheduler = Loop::new(workers, wiring.clone(), diagnostics.clone());
         let default_executor = DefaultExecutor::default();
         let (generators, task_factory) = (Arc::default(), FactorySlot::default());
         let owner = Owner {
@@ -203,6 +217,7 @@ impl EventLoop {
         };
         let event_loop = EventLoop(Arc::new(owner));
         event_loop.0.diagnostics.attach(event_loop.downgrade());
+        event_loop.0.attach(&event_loop);
         event_loop.set_debug(debug::is_asked_for());
         Ok(event_loop)
     }
@@ -547,7 +562,7 @@ impl EventLoop {
             return f();
         }
         let _restore = SetRunning::new(self.clone());
-        self.0.wiring.enter(f)
+        self.0.wiring.enter(0, f)
     }
 
     fn runs_here(&self) -> bool {
@@ -633,12 +648,24 @@ impl Drop for SetRunning {
 }
 
 impl Owner {
+    /// Tells the driver how a worker's thread finds this loop: by a handle that is held only while the loop runs, as it does then.
+    fn attach(&self, event_loop: &EventLoop) {
+        let weak = event_loop.downgrade();
+        let inside = move |work: &mut dyn FnMut()| {
+            let Some(event_loop) = weak.upgrade() else { return false };
+            let _restore = SetRunning::new(event_loop);
+            work();
+            true
+        };
+        self.wiring.attach(&self.scheduler, Box::new(inside));
+    }
+
     fn close(&self, running: &EventLoop) -> Result<bool, asyncio_scheduler::CloseError> {
         if self.scheduler.is_closed() || self.scheduler.is_running() {
             return self.scheduler.close();
         }
         let _restore = SetRunning::new(running.clone());
-        let closed = self.wiring.enter(|| {
+        let closed = self.wiring.enter(0, || {
             let closed = self.scheduler.close()?;
             self.generators.discard(&*self.diagnostics);
             Ok(closed)

@@ -58,7 +58,7 @@ pub use crate::executors::{
 pub use crate::futures::{CallbackId, Future, FutureError, SharedError};
 pub use crate::gather::{Gather, GatherAll, gather, try_gather};
 pub use crate::handles::{Handle, TimerHandle};
-pub use crate::runners::{Runner, RunnerBuilder, run};
+pub use crate::runners::{Runner, RunnerBuilder, default_workers, run};
 #[cfg(all(unix, feature = "signal"))]
 pub use crate::signals::SignalError;
 pub use crate::task_factory::{TaskFactory, eager_task_factory};

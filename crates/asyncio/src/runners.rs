@@ -8,9 +8,11 @@ use crate::signals::end_by_interrupt;
 use crate::threads::wait_closed;
 use crate::timeouts::{TimeoutError, timeout_at};
 use asyncio_base::context::ContextSlot;
+use asyncio_scheduler::idle::MOST_WORKERS;
 use asyncio_task::{Options, TaskHandle};
 use std::future::Future;
 use std::io;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How long the end of a runner waits for the threads of the default executor.
@@ -69,12 +71,33 @@ pub fn run<F: Future>(main: F) -> F::Output {
     }
 }
 
+/// How many workers a loop has that was not told: what the environment variable `ASYNCIO_WORKERS` says, else one for each processor that this
+/// process may use. Both are asked once.
+///
+/// # Panics
+///
+/// If the variable is set and no number from 1 to 65 536.
+pub fn default_workers() -> usize {
+    static DEFAULT: OnceLock<usize> = OnceLock::new();
+    *DEFAULT.get_or_init(|| match std::env::var_os("ASYNCIO_WORKERS") {
+        None => 1,
+        Some(text) => text
+            .to_str()
+            .and_then(|text| text.trim().parse().ok())
+            .filter(|workers| (1..=MOST_WORKERS).contains(workers))
+            .unwrap_or_else(|| {
+                panic!("ASYNCIO_WORKERS is {text:?}, not a number from 1 to {MOST_WORKERS}")
+            }),
+    })
+}
+
 /// Makes a [`Runner`] that is not like the default one.
 #[derive(Debug, Default)]
 #[must_use = "a builder makes nothing until `build`"]
 pub struct RunnerBuilder {
     context: Option<Context>,
     debug: Option<bool>,
+    workers: Option<usize>,
 }
 
 impl RunnerBuilder {
@@ -90,14 +113,36 @@ impl RunnerBuilder {
         self
     }
 
+    /// How many workers the loop has: threads that run its tasks, from 1 to 65 536, the one that calls [`Runner::run`] among them. The others
+    /// are started when there is work for them.
+    ///
+    /// With one worker everything happens in asyncio's order, and nothing runs beside anything else. With several, callbacks still run one
+    /// after the other, while tasks run in parallel; what is promised then is what asyncio promises of tasks in several threads: hand-overs are
+    /// fair, nothing is lost, but `sleep(0)` does not let *every* ready task run once.
+    ///
+    /// Without this it is [`default_workers`].
+    ///
+    /// # Python
+    ///
+    /// No twin: an asyncio loop has one thread.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
     /// Makes the runner and its loop.
     ///
     /// # Errors
     ///
     /// What the system said when it refused a poller.
+    ///
+    /// # Panics
+    ///
+    /// If there are to be no workers, or more than 65 536.
     pub fn build(self) -> io::Result<Runner> {
         let context = self.context.unwrap_or_else(crate::copy_context);
-        let event_loop = EventLoop::new()?;
+        let workers = self.workers.unwrap_or_else(default_workers);
+        let event_loop = EventLoop::with_workers(workers)?;
         self.debug.into_iter().for_each(|debug| event_loop.set_debug(debug));
         Ok(Runner { event_loop, context })
     }

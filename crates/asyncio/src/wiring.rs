@@ -1,16 +1,16 @@
 //! The one place where the rooms are joined into a running loop: scheduler, timers, reactor.
 //!
 //! A turn looks at descriptors first, then at timers. Two kinds of timers are served in one order of deadlines: the sleeps of tasks, in the
-//! worker's wheel, and the callbacks of `call_later`, in a wheel that belongs to the lane.
-//!
-//! A callback timer made on another thread notifies the reactor after it is in the wheel; the reactor keeps a notification that comes
-//! before the wait, so the sleeper has either seen the timer or is woken.
+//! wheels of the workers, and the callbacks of `call_later`, in a wheel that belongs to the lane. A busy worker serves its own wheel and the
+//! lane's; who looks at the descriptors serves them all. One worker at a time serves the lane's, so that callbacks are queued in their order;
+//! another that finds it at work goes on, and if a callback became due meanwhile does not sleep.
 
 use crate::resolve::OnRunningLoop;
 use crate::signals::Signals;
+use asyncio_base::sync::Mutex;
 use asyncio_net::Resolve;
 use asyncio_reactor::{Reactor, Stats};
-use asyncio_scheduler::{Driver, Handle, Loop, Reporter, Wait, worker};
+use asyncio_scheduler::{Driver, Handle, Join, Loop, Reporter, Wait, worker};
 use asyncio_task::JoinError;
 use asyncio_timer::{Clock, Key, LaneTimers, Timers};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -38,45 +38,61 @@ pub(crate) fn outer_loop() -> bool {
     worker::is_worker()
 }
 
+/// How a thread becomes one that runs the loop; false if the loop is gone.
+pub(crate) type Inside = Box<dyn Fn(&mut dyn FnMut()) -> bool + Send + Sync>;
+
 /// The driver of a loop on the real system.
 pub(crate) struct Wiring {
     timers: Arc<Timers>,
     reactor: Arc<Reactor>,
     lane_timers: LaneTimers<Handle>,
+    /// Held, never waited for, by the worker that moves due callbacks to the lane.
+    serving_lane: Mutex<()>,
     resolver: Arc<dyn Resolve>,
     scheduler: OnceLock<Weak<Loop>>,
+    /// Runs its argument so that the loop is found to run on the thread.
+    inside: OnceLock<Inside>,
     reporter: Arc<dyn Reporter>,
     signals: Signals,
 }
 
 impl Wiring {
-    pub(crate) fn new(reporter: Arc<dyn Reporter>) -> io::Result<Arc<Wiring>> {
+    pub(crate) fn new(workers: usize, reporter: Arc<dyn Reporter>) -> io::Result<Arc<Wiring>> {
         let reactor = Arc::new(Reactor::new()?);
         let unpark = {
             let reactor = reactor.clone();
             Box::new(move || reactor.notify())
         };
-        let timers = Timers::new(1, Box::new(SystemClock), unpark);
+        let timers = Timers::new(workers, Box::new(SystemClock), unpark);
         let lane_timers = LaneTimers::new(timers.now_nanos());
         let resolver: Arc<dyn Resolve> = Arc::new(OnRunningLoop);
-        let (scheduler, signals) = (OnceLock::new(), Signals::new(&reactor));
-        let wiring =
-            Wiring { timers, reactor, lane_timers, resolver, scheduler, reporter, signals };
-        Ok(Arc::new(wiring))
+        let signals = Signals::new(&reactor);
+        Ok(Arc::new(Wiring {
+            timers,
+            reactor,
+            lane_timers,
+            serving_lane: Mutex::new(()),
+            resolver,
+            scheduler: OnceLock::new(),
+            inside: OnceLock::new(),
+            reporter,
+            signals,
+        }))
     }
 
-    /// Names the loop whose lane the timers feed; once, right after it is made.
-    pub(crate) fn attach(&self, scheduler: &Arc<Loop>) {
+    /// Names the loop whose lane the timers feed, and how its threads find it; once, right after it is made.
+    pub(crate) fn attach(&self, scheduler: &Arc<Loop>, inside: Inside) {
         let _ = self.scheduler.set(Arc::downgrade(scheduler));
+        let _ = self.inside.set(inside);
     }
 
     fn scheduler(&self) -> Option<Arc<Loop>> {
         self.scheduler.get().and_then(Weak::upgrade)
     }
 
-    /// Runs `f` as worker 0: its sleeps, sockets and host names are this loop's.
-    pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
-        let f = || asyncio_timer::context::enter(&self.timers, 0, f);
+    /// Runs `f` as a worker: its sleeps, sockets and host names are this loop's.
+    pub(crate) fn enter<R>(&self, worker: usize, f: impl FnOnce() -> R) -> R {
+        let f = || asyncio_timer::context::enter(&self.timers, worker, f);
         asyncio_net::with_resolver(&self.resolver, || asyncio_reactor::enter(&self.reactor, f))
     }
 
@@ -105,9 +121,7 @@ impl Wiring {
     pub(crate) fn add_timer(&self, when: Instant, handle: Handle) -> Option<Key> {
         let deadline = self.timers.nanos(when);
         let key = self.lane_timers.insert(deadline, handle).ok()?;
-        if !self.scheduler().is_some_and(|scheduler| scheduler.is_worker()) {
-            self.reactor.notify();
-        }
+        self.timers.announce(deadline);
         Some(key)
     }
 
@@ -118,15 +132,23 @@ impl Wiring {
 
     // ----- turning
 
-    /// Fires what is due, in one order of deadlines over both kinds.
-    fn fire_timers(&self) {
-        if self.timers.next().is_none() && self.lane_timers.earliest().is_none() {
+    /// Fires what is due of these wheels and the lane's, in one order of deadlines.
+    fn fire_timers(&self, wheels: Wheels) {
+        if self.next(wheels).is_none() && self.lane_timers.earliest().is_none() {
             return; // No timer at all: the clock is not even read.
         }
         let now = self.timers.now_nanos();
-        // Sleeps up to the next callback, then that callback, and so on.
+        if self.lane_timers.earliest().is_some_and(|deadline| deadline <= now) {
+            self.serve_lane(wheels, now);
+        }
+        self.wake_sleeps(wheels, now);
+    }
+
+    /// Wakes sleeps up to the next callback, then moves that callback to the lane, and so on.
+    fn serve_lane(&self, wheels: Wheels, now: u64) {
+        let Some(_serving) = self.serving_lane.try_lock() else { return };
         while let Some(callback) = self.lane_timers.earliest().filter(|&deadline| deadline <= now) {
-            self.wake_sleeps(callback);
+            self.wake_sleeps(wheels, callback);
             // Without a callback the time was only a bound, which is now exact; without a scheduler nobody runs it.
             if let (Some(handle), Some(scheduler)) =
                 (self.lane_timers.pop(callback), self.scheduler())
@@ -135,13 +157,23 @@ impl Wiring {
                 let _ = scheduler.queue_callback(handle);
             }
         }
-        self.wake_sleeps(now);
     }
 
-    fn wake_sleeps(&self, until: u64) {
-        if self.timers.next().is_some_and(|next| next <= until) {
-            self.calling_wakers(|| self.timers.advance_all(0, until));
+    fn next(&self, wheels: Wheels) -> Option<u64> {
+        match wheels {
+            Wheels::Of(worker) => self.timers.next_of(worker),
+            Wheels::AllFrom(_) => self.timers.next(),
         }
+    }
+
+    fn wake_sleeps(&self, wheels: Wheels, until: u64) {
+        if self.next(wheels).is_none_or(|next| next > until) {
+            return;
+        }
+        self.calling_wakers(|| match wheels {
+            Wheels::Of(worker) => self.timers.advance(worker, until),
+            Wheels::AllFrom(worker) => self.timers.advance_all(worker, until),
+        });
     }
 
     /// A waker may be anybody's code: its panic is reported and the loop goes on.
@@ -160,11 +192,13 @@ impl Wiring {
         }
     }
 
-    fn sleep(&self) {
-        let deadline = [self.timers.park(), self.lane_timers.refresh()].into_iter().flatten().min();
+    fn sleep(&self, limit: Duration) {
+        self.lane_timers.refresh();
+        let deadline = self.timers.park_with(|| self.lane_timers.earliest_after_fence());
         let until = |at: u64| Duration::from_nanos(at.saturating_sub(self.timers.now_nanos()));
-        let timeout = deadline.map(until);
-        self.look_at_descriptors(timeout.map(|timeout| timeout.min(LONGEST_SLEEP)));
+        // Without a deadline and without a limit nothing bounds the wait, and no clock is read.
+        let timeout = deadline.map(until).unwrap_or(Duration::MAX).min(limit);
+        self.look_at_descriptors((timeout != Duration::MAX).then_some(timeout.min(LONGEST_SLEEP)));
         self.timers.unparked();
     }
 }
@@ -172,15 +206,26 @@ impl Wiring {
 /// asyncio's longest poll: a day.
 const LONGEST_SLEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Whose sleeps are looked at.
+#[derive(Clone, Copy)]
+enum Wheels {
+    /// One worker's.
+    Of(usize),
+    /// All, beginning with this worker's.
+    AllFrom(usize),
+}
+
 impl Driver for Wiring {
-    fn turn(&self, wait: Wait) {
+    fn turn(&self, worker: usize, wait: Wait) {
         match wait {
             Wait::TimersOnly => {}
             Wait::No => self.look_at_descriptors(Some(Duration::ZERO)),
-            Wait::UntilReady => self.sleep(),
+            Wait::UntilReady => self.sleep(Duration::MAX),
+            Wait::AtMost(limit) => self.sleep(limit),
         }
         self.signals.deliver(|| self.scheduler());
-        self.fire_timers();
+        let only_own = wait == Wait::TimersOnly;
+        self.fire_timers(if only_own { Wheels::Of(worker) } else { Wheels::AllFrom(worker) });
     }
 
     fn unpark(&self) {
@@ -207,7 +252,15 @@ impl Driver for Wiring {
         (RandomState::new().build_hasher().finish() % bound as u64) as usize
     }
 
-    fn start_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
-        std::thread::Builder::new().name(name).spawn(body).map(drop)
+    fn start_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<Join> {
+        let thread = std::thread::Builder::new().name(name).spawn(body)?;
+        // What the body panicked with was told by the panic hook.
+        Ok(Box::new(move || drop(thread.join())))
+    }
+
+    fn as_worker(&self, worker: usize, work: &mut dyn FnMut()) {
+        let inside = self.inside.get().expect("a loop is attached before it runs");
+        let is_inside = inside(&mut || self.enter(worker, &mut *work));
+        assert!(is_inside, "a loop that runs is there");
     }
 }

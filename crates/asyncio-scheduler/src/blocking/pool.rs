@@ -27,7 +27,6 @@ use asyncio_base::sync::thread::{self, JoinHandle};
 use asyncio_base::sync::{Arc, Condvar, Mutex};
 use std::fmt;
 use std::io;
-use std::sync::OnceLock;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -36,9 +35,7 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// The bound of a pool that was not given one: asyncio's, four more than there are processors and at most 32.
 pub fn default_threads() -> usize {
-    static PROCESSORS: OnceLock<usize> = OnceLock::new();
-    let processors = *PROCESSORS.get_or_init(num_cpus::get);
-    (processors + 4).min(32)
+    (crate::processors() + 4).min(32)
 }
 
 /// Starts threads: the system, or a test that refuses some.

@@ -5,7 +5,7 @@ use asyncio_base::context::ContextSlot;
 use asyncio_scheduler::callback::Kind;
 use asyncio_scheduler::event_loop::MainOutcome;
 use asyncio_scheduler::lane::Panicked;
-use asyncio_scheduler::{Driver, Handle, Loop, LoopClosed, Reporter, Step, Wait};
+use asyncio_scheduler::{Driver, Handle, Join, Loop, LoopClosed, Reporter, Step, Wait};
 use asyncio_task::{JoinError, Options, Task, TaskHandle, Unretrieved};
 use std::any::Any;
 use std::collections::VecDeque;
@@ -128,7 +128,7 @@ impl MockDriver {
 }
 
 impl Driver for MockDriver {
-    fn turn(&self, wait: Wait) {
+    fn turn(&self, _worker: usize, wait: Wait) {
         lock(&self.turns).push(wait);
         if wait == Wait::UntilReady {
             self.sleep();
@@ -151,14 +151,18 @@ impl Driver for MockDriver {
     }
 
     fn now(&self) -> Instant {
-        unreachable!("the scheduler reads no clock")
+        Instant::now()
     }
 
     fn random(&self, _bound: usize) -> usize {
         unreachable!("one worker has nothing to choose")
     }
 
-    fn start_thread(&self, _: String, _: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    fn start_thread(&self, _: String, _: Box<dyn FnOnce() + Send>) -> io::Result<Join> {
+        unreachable!("one worker is the thread that runs the loop")
+    }
+
+    fn as_worker(&self, _: usize, _: &mut dyn FnMut()) {
         unreachable!("one worker is the thread that runs the loop")
     }
 }
@@ -198,6 +202,10 @@ impl Reporter for MockReporter {
         self.note(format!("destroyed: {}", task.get_name()));
     }
 
+    fn worker_refused(&self, _: usize, _: io::Error) {
+        unreachable!("one worker is the thread that runs the loop")
+    }
+
     fn unretrieved(&self, task: Unretrieved, error: &JoinError) {
         let panic = error.as_panic().expect("only panics are reported");
         self.note(format!("unretrieved: {}: {}", task.name, panic.message()));
@@ -221,7 +229,7 @@ impl Rig {
     pub fn new() -> Self {
         let log = Log::default();
         let driver = Arc::new(MockDriver::default());
-        let event_loop = Loop::new(driver.clone(), Arc::new(MockReporter(log.clone())));
+        let event_loop = Loop::new(1, driver.clone(), Arc::new(MockReporter(log.clone())));
         Rig { event_loop, driver, log }
     }
 

@@ -1,0 +1,111 @@
+//! How often a busy worker looks at the descriptors.
+//!
+//! A look is a system call and costs about as much as [`MOST`] short polls, so that tasks that yield to each other pay little for it. But what
+//! waits for a descriptor must not wait for that many long polls. So the worker measures what its entries take, between two looks, and
+//! aims at one look in [`BETWEEN`].
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+/// Entries that are run between two looks at most.
+const MOST: usize = 61;
+
+/// The time between two looks that a worker with long entries aims at.
+const BETWEEN: Duration = Duration::from_micros(100);
+
+#[derive(Debug)]
+pub(crate) struct Pace {
+    /// Entries run since the last look.
+    since: Cell<usize>,
+    /// Entries from one look to the next.
+    interval: Cell<usize>,
+    /// When the last look was; `None` if the worker has slept since.
+    last: Cell<Option<Instant>>,
+}
+
+impl Pace {
+    /// A look is due.
+    pub(crate) fn new() -> Self {
+        Pace { since: Cell::new(MOST), interval: Cell::new(MOST), last: Cell::new(None) }
+    }
+
+    /// Whether a look is due.
+    #[inline]
+    pub(crate) fn is_due(&self) -> bool {
+        self.since.get() >= self.interval.get()
+    }
+
+    /// How many entries may be run before the next look, at least one.
+    #[inline]
+    pub(crate) fn left(&self) -> usize {
+        self.interval.get().saturating_sub(self.since.get()).max(1)
+    }
+
+    /// So many entries are about to be run.
+    #[inline]
+    pub(crate) fn ran(&self, entries: usize) {
+        self.since.set(self.since.get() + entries);
+    }
+
+    /// The worker has slept in the driver: that was a look, and its time says nothing.
+    #[inline]
+    pub(crate) fn slept(&self) {
+        self.since.set(0);
+        self.last.set(None);
+    }
+
+    /// The worker looked.
+    pub(crate) fn looked(&self, now: Instant) {
+        let entries = self.since.replace(0);
+        let Some(last) = self.last.replace(Some(now)) else { return };
+        let each = now.saturating_duration_since(last).as_nanos() / entries.max(1) as u128;
+        let fitting = BETWEEN.as_nanos() / each.max(1);
+        // Slowly up, as one short burst says little; down at once.
+        let most = (2 * self.interval.get()).min(MOST);
+        self.interval.set((fitting as usize).clamp(1, most));
+    }
+}
+
+#[cfg(all(test, not(asyncio_loom)))]
+mod tests {
+    use super::*;
+
+    /// Runs as many entries as it may, each taking so long, and looks; how many it ran.
+    fn round(pace: &Pace, now: &mut Instant, each: Duration) -> usize {
+        let mut entries = 0;
+        while !pace.is_due() {
+            pace.ran(1);
+            *now += each;
+            entries += 1;
+        }
+        pace.looked(*now);
+        entries
+    }
+
+    #[test]
+    fn long_entries_bring_the_looks_closer_and_short_ones_apart() {
+        let (pace, mut now) = (Pace::new(), Instant::now());
+        assert!(pace.is_due(), "the first pass looks at everything");
+        pace.looked(now);
+        let short = Duration::from_nanos(100);
+        assert_eq!([round(&pace, &mut now, short), round(&pace, &mut now, short)], [61, 61]);
+        let long = Duration::from_micros(50);
+        round(&pace, &mut now, long);
+        assert_eq!(round(&pace, &mut now, long), 2);
+        round(&pace, &mut now, Duration::from_millis(5));
+        assert_eq!(round(&pace, &mut now, short), 1, "one look after each entry");
+        let up: Vec<_> = (0..7).map(|_| round(&pace, &mut now, short)).collect();
+        assert_eq!(up, [2, 4, 8, 16, 32, 61, 61]);
+    }
+
+    #[test]
+    fn a_sleep_is_no_time_that_entries_took() {
+        let (pace, mut now) = (Pace::new(), Instant::now());
+        pace.looked(now);
+        pace.ran(1);
+        pace.slept();
+        now += Duration::from_secs(1);
+        assert_eq!(round(&pace, &mut now, Duration::from_nanos(100)), 61);
+        assert_eq!(pace.left(), 61);
+    }
+}

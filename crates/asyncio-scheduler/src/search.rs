@@ -1,0 +1,164 @@
+//! What a worker does that has nothing to run: it looks for work with others, lies down, sleeps, gets up.
+//!
+//! It sleeps in the driver if nobody else is there, else [parked](Worker::park). Worker 0 parks inside its run; the others outside of anything
+//! of the loop, so that a loop that does not run is not held by its threads.
+
+use crate::core::WORTH_STEALING;
+use crate::driver::Wait;
+use crate::idle::{Lie, Up};
+use crate::parker::Wake;
+use crate::run_queue::Stolen;
+use crate::worker::Worker;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Instant;
+
+impl Worker {
+    /// Makes passes until the worker lies, for want of work or because the run ends.
+    pub(crate) fn work(&self) {
+        while self.core.idle.is_open() {
+            if !self.pass(true) {
+                return;
+            }
+        }
+        self.lie();
+    }
+
+    // ----- searching
+
+    /// Takes work from the injector or from another worker; false if none was found.
+    pub(crate) fn search(&self) -> bool {
+        if !self.has_others {
+            return false;
+        }
+        let looks_hard = self.looks_hard.take();
+        if !looks_hard && !self.searching.get() {
+            if !self.core.idle.begin_search() {
+                return false;
+            }
+            self.searching.set(true);
+        }
+        self.steal(if looks_hard { 1 } else { WORTH_STEALING })
+    }
+
+    /// Tries the injector, then all others, beginning anywhere, until all agree that there is nothing.
+    fn steal(&self, least: usize) -> bool {
+        let shards = &self.core.shards;
+        loop {
+            let mut again = false;
+            let mut take = |stolen| {
+                again |= stolen == Stolen::Retry;
+                stolen == Stolen::Some
+            };
+            if take(self.core.steal_injected(&self.queue)) {
+                return true;
+            }
+            let first = self.event_loop.driver().random(shards.len());
+            for victim in shards[first..].iter().chain(&shards[..first]) {
+                let worth = victim.index != self.shard.index && victim.stealer.len() >= least;
+                if worth && take(victim.stealer.steal_half(&self.queue)) {
+                    return true;
+                }
+            }
+            if !again {
+                return false;
+            }
+        }
+    }
+
+    /// The worker does not search any more.
+    pub(crate) fn end_search(&self) {
+        if self.searching.take() && self.core.idle.end_search() {
+            self.core.look_again();
+        }
+    }
+
+    /// The worker is about to run something: it searches no more, and somebody watches while it does.
+    pub(crate) fn be_busy(&self) {
+        self.end_search();
+        self.shard.beat();
+        if !self.core.watch.is_kept_from(self.shard.index) {
+            self.appoint_watcher();
+        }
+    }
+
+    fn appoint_watcher(&self) {
+        let sleeper = self.core.idle.some_sleeper();
+        self.core.watch.appoint(sleeper);
+        sleeper.into_iter().for_each(|sleeper| self.core.wake(sleeper));
+    }
+
+    /// Takes what lies with workers that stand still, if it is time for that.
+    pub(crate) fn look_after_others(&self, now: Instant) {
+        let pulses = self.core.shards.iter().map(|shard| shard.pulse());
+        for worker in self.rounds.standing_still(now, pulses) {
+            if worker != self.shard.index {
+                // A retry: then it is not so still.
+                let _ = self.core.shards[worker].stealer.steal_half(&self.queue);
+            }
+        }
+    }
+
+    // ----- sleeping
+
+    /// Lies down, and sleeps if the driver is free, until there may be work. False if the worker lies and is to [park](Self::park).
+    pub(crate) fn rest(&self) -> bool {
+        let may_drive = self.lie();
+        let lies = !may_drive || !self.sleep_in_driver();
+        if lies && self.shard.index == 0 && self.core.idle.is_open() {
+            self.park();
+            return self.get_up();
+        }
+        !lies
+    }
+
+    /// Counts the worker out; false if the run is over.
+    pub(crate) fn lie(&self) -> bool {
+        let lie = self.core.idle.lie_down(self.shard.index, self.searching.take());
+        if lie == Lie::LookAgain {
+            self.core.look_again();
+        }
+        self.bound.set(None);
+        if self.has_others {
+            let pulse = self.core.shards.iter().fold(0, |sum: u64, s| sum.wrapping_add(s.pulse()));
+            self.bound.set(self.vigil.bound(self.shard.index, &self.core.watch, pulse));
+        }
+        lie != Lie::Shut
+    }
+
+    /// False if somebody else is there, or the run is over; then the worker still lies.
+    fn sleep_in_driver(&self) -> bool {
+        let Some(right) = self.core.driving.try_lock() else { return false };
+        // The end of the run waits for the right: it has not taken it yet, or is over it.
+        if !self.core.idle.is_open() {
+            return false;
+        }
+        let mut turned = Ok(());
+        if self.shard.parker.begin_drive() {
+            let wait = self.bound.get().map_or(Wait::UntilReady, Wait::AtMost);
+            turned = catch_unwind(AssertUnwindSafe(|| self.turn(wait)));
+            self.note(self.shard.parker.end_drive());
+            self.pace.slept();
+        }
+        drop(right);
+        let is_up = self.get_up();
+        turned.unwrap_or_else(|panic| resume_unwind(panic));
+        is_up
+    }
+
+    /// Sleeps until woken, or for as long as the worker may.
+    pub(crate) fn park(&self) {
+        let wake = self.shard.parker.park(self.bound.get());
+        self.note(wake);
+    }
+
+    fn note(&self, wake: Wake) {
+        self.looks_hard.set(self.bound.get().is_some() && wake == Wake::TimedOut);
+    }
+
+    /// The worker's sleep is over; false if it goes on lying because the loop does not run.
+    pub(crate) fn get_up(&self) -> bool {
+        let up = self.core.idle.get_up(self.shard.index);
+        self.searching.set(up == Some(Up::ToSearch));
+        up.is_some()
+    }
+}

@@ -1,0 +1,79 @@
+//! The threads of the workers other than worker 0.
+//!
+//! A worker's thread is started when the worker is first woken, and ended when the loop is closed. Between two runs it sleeps.
+
+use crate::driver::Join;
+use crate::event_loop::Loop;
+use crate::shard::Shard;
+use crate::worker::Worker;
+use asyncio_base::sync::{AtomicBool, Mutex, Ordering};
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// The threads of one loop.
+pub(crate) struct Threads {
+    ending: AtomicBool,
+    joins: Mutex<Vec<Join>>,
+}
+
+impl Threads {
+    pub(crate) fn new() -> Self {
+        Threads { ending: AtomicBool::new(false), joins: Mutex::new(Vec::new()) }
+    }
+
+    /// Starts the thread of a worker, once.
+    pub(crate) fn start(&self, event_loop: Arc<Loop>, worker: usize) -> io::Result<()> {
+        let driver = event_loop.driver_arc();
+        let body = Box::new(move || serve(&event_loop, worker));
+        // Locked all the while: who ends the threads finds this one.
+        let mut joins = self.joins.lock();
+        joins.push(driver.start_thread(format!("asyncio-worker-{worker}"), body)?);
+        Ok(())
+    }
+
+    /// Ends the threads and waits for them; for the closer, when all workers lie.
+    pub(crate) fn end(&self, shards: &[Shard]) {
+        let joins = std::mem::take(&mut *self.joins.lock());
+        self.ending.store(true, Ordering::Release);
+        for shard in &shards[1..] {
+            let _none_lies_in_the_driver = shard.parker.unpark();
+        }
+        joins.into_iter().for_each(|join| join());
+        self.ending.store(false, Ordering::Release);
+        shards.iter().for_each(Shard::reset);
+    }
+
+    fn are_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+}
+
+impl fmt::Debug for Threads {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Threads").field("ending", &self.ending).finish_non_exhaustive()
+    }
+}
+
+/// A thread's life as a worker: it lies, is woken, works until there is nothing to do, lies.
+fn serve(event_loop: &Arc<Loop>, index: usize) {
+    let worker = Worker::enter(event_loop, index);
+    loop {
+        worker.park();
+        if event_loop.core.threads.are_ending() {
+            return;
+        }
+        if !worker.get_up() {
+            continue;
+        }
+        let mut work = || worker.work();
+        let worked = catch_unwind(AssertUnwindSafe(|| {
+            event_loop.driver().as_worker(index, &mut work);
+        }));
+        if let Err(panic) = worked {
+            worker.lie();
+            event_loop.fail(panic);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A worker that is stuck freezes nothing: while some worker runs, another that sleeps wakes within five milliseconds and looks.
+//!
+//! A worker that queues one entry for itself, or lets the driver go in order to run something, tells nobody: it will be back at once. If it is
+//! not, because what it runs computes or blocks, then the *watcher* finds the entry, the timers and the descriptors. The watcher is
+//! one sleeper whose sleep is bounded by [`LOOK`], wherever it sleeps. A worker about to run something looks whether there is a watcher, a mere
+//! load, and else appoints a sleeper. Where nobody sleeps, the busy ones look after each other ([`Rounds`]).
+//!
+//! The watcher looks as long as something moves: each worker counts its passes ([`pulse`](crate::shard::Shard)). A loop that stood still
+//! between two looks needs no watcher; so an idle loop wakes nobody, and a loop with little to do appoints none for each event.
+//!
+//! # Why the watch does not end too early
+//!
+//! A pass counts before it looks for a watcher. A watcher that sees no new pass gives its office up, sleeps for one more look, and sees
+//! then also what was counted while it did: five milliseconds are longer than any store stays unseen. If nobody else was appointed it takes
+//! the office up again. This is about time, not about losing work: a mere bound on how long a stuck worker can delay others.
+
+use asyncio_base::sync::{AtomicU64, Ordering};
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+/// How long a sleeper that watches sleeps.
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
+
+const NOBODY: u64 = u64::MAX;
+
+/// The office of the watcher.
+#[derive(Debug)]
+pub(crate) struct Watch(AtomicU64);
+
+impl Watch {
+    pub(crate) fn new() -> Self {
+        Watch(AtomicU64::new(NOBODY))
+    }
+
+    /// Whether somebody other than `worker` watches.
+    #[inline]
+    pub(crate) fn is_kept_from(&self, worker: usize) -> bool {
+        let watcher = self.0.load(Ordering::Relaxed);
+        watcher != NOBODY && watcher != worker as u64
+    }
+
+    fn is(&self, worker: usize) -> bool {
+        self.0.load(Ordering::Relaxed) == worker as u64
+    }
+
+    /// Makes a sleeper the watcher, or leaves the office empty.
+    pub(crate) fn appoint(&self, worker: Option<usize>) {
+        self.0.store(worker.map_or(NOBODY, |worker| worker as u64), Ordering::Relaxed);
+    }
+
+    /// Takes the office back from one who cannot fill it.
+    pub(crate) fn dismiss(&self, worker: usize) {
+        let (worker, relaxed) = (worker as u64, Ordering::Relaxed);
+        // Another's by now: it stays so.
+        let _ = self.0.compare_exchange(worker, NOBODY, relaxed, relaxed);
+    }
+}
+
+/// What a worker remembers of its looks.
+#[derive(Debug, Default)]
+pub(crate) struct Vigil {
+    pulse: Cell<u64>,
+    /// It gave the office up and has still one look to make.
+    last_look: Cell<bool>,
+}
+
+impl Vigil {
+    /// How long the worker may sleep now that all passes of the loop add up to `pulse`; `None`: it does not watch.
+    pub(crate) fn bound(&self, worker: usize, watch: &Watch, pulse: u64) -> Option<Duration> {
+        let moved = self.pulse.replace(pulse) != pulse;
+        let was_last = self.last_look.replace(false);
+        if watch.is(worker) {
+            if !moved {
+                watch.dismiss(worker);
+                self.last_look.set(true);
+            }
+            return Some(LOOK);
+        }
+        if was_last && moved && !watch.is_kept_from(worker) {
+            watch.appoint(Some(worker));
+            return Some(LOOK);
+        }
+        None
+    }
+}
+
+/// A busy worker's looks at the others.
+#[derive(Debug)]
+pub(crate) struct Rounds {
+    next: Cell<Option<Instant>>,
+    /// How many passes each had made.
+    pulses: RefCell<Vec<u64>>,
+}
+
+impl Rounds {
+    pub(crate) fn new(workers: usize) -> Self {
+        Rounds { next: Cell::new(None), pulses: RefCell::new(vec![0; workers]) }
+    }
+
+    /// Those that have not begun a pass since the last look, if a look is due.
+    pub(crate) fn standing_still(
+        &self,
+        now: Instant,
+        pulses: impl Iterator<Item = u64>,
+    ) -> Vec<usize> {
+        if self.next.get().is_some_and(|next| now < next) {
+            return Vec::new();
+        }
+        self.next.set(Some(now + LOOK));
+        let mut known = self.pulses.borrow_mut();
+        let pairs = known.iter_mut().zip(pulses).enumerate();
+        let same =
+            |(worker, (known, pulse))| (std::mem::replace(known, pulse) == pulse).then_some(worker);
+        pairs.filter_map(same).collect()
+    }
+}

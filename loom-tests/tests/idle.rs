@@ -1,0 +1,347 @@
+//! No work is slept over, and a loop that does not run has nobody awake (`asyncio-scheduler/src/{parker,idle}.rs`).
+#![cfg(asyncio_loom)]
+
+mod sync_common;
+
+use asyncio_base::sync::{Condvar, Mutex};
+use asyncio_loom_tests::model;
+use asyncio_scheduler::idle::{Idle, Lie, Retired, Up};
+use asyncio_scheduler::parker::{Parker, Wake};
+use loom::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use sync_common::{Watched, spawn};
+
+// ----- the parker
+
+/// What the driver promises: an unpark ends the block that goes on, or the next one.
+#[derive(Default)]
+struct Driver {
+    unparked: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Driver {
+    fn block(&self) {
+        let mut unparked = self.unparked.lock();
+        while !*unparked {
+            unparked = self.changed.wait(unparked);
+        }
+        *unparked = false;
+    }
+
+    fn unpark(&self) {
+        *self.unparked.lock() = true;
+        self.changed.notify_one();
+    }
+}
+
+/// A parker, its driver, and what is published before an unpark.
+struct Place {
+    parker: Parker,
+    driver: Driver,
+    published: Watched,
+}
+
+impl Place {
+    fn new() -> Arc<Self> {
+        let (parker, driver) = (Parker::new(), Driver::default());
+        Arc::new(Place { parker, driver, published: Watched::new(0) })
+    }
+
+    fn publish_and_unpark(&self) {
+        self.published.set(1);
+        if self.parker.unpark() {
+            self.driver.unpark();
+        }
+    }
+
+    fn drive(&self) {
+        if self.parker.begin_drive() {
+            self.driver.block();
+            assert_eq!(self.parker.end_drive(), Wake::Unparked);
+        }
+    }
+}
+
+#[test]
+fn unpark_meets_park() {
+    model("parker: unpark meets park", None, || {
+        let place = Place::new();
+        let other = place.clone();
+        let thread = spawn(move || other.publish_and_unpark());
+        assert_eq!(place.parker.park(None), Wake::Unparked);
+        assert_eq!(place.published.get(), 1);
+        thread.join().unwrap();
+    });
+}
+
+#[test]
+fn unpark_meets_the_driver() {
+    model("parker: unpark meets the driver", None, || {
+        let place = Place::new();
+        let other = place.clone();
+        let thread = spawn(move || other.publish_and_unpark());
+        place.drive();
+        assert_eq!(place.published.get(), 1);
+        thread.join().unwrap();
+    });
+}
+
+/// Two unparks and two sleeps in different places: each unpark is seen by the sleep after it.
+#[test]
+fn two_unparks_meet_park_and_drive() {
+    model("parker: two unparks meet park and drive", Some(3), || {
+        let place = Place::new();
+        let work = Arc::new(AtomicUsize::new(0));
+        let threads = [(); 2].map(|()| {
+            let (place, work) = (place.clone(), work.clone());
+            spawn(move || {
+                work.fetch_add(1, Relaxed);
+                if place.parker.unpark() {
+                    place.driver.unpark();
+                }
+            })
+        });
+        let mut parks = true;
+        while work.load(Relaxed) < 2 {
+            if std::mem::replace(&mut parks, false) {
+                place.parker.park(None);
+            } else {
+                place.drive();
+            }
+        }
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+    });
+}
+
+// ----- the idle set
+
+/// A scheduler as bare as it can be: its queue is a few flags that order nothing by themselves, so that the fences have to.
+struct Crew {
+    idle: Idle,
+    parkers: Vec<Parker>,
+    /// Entries that wait, and those that have been run.
+    queue: [AtomicBool; 2],
+    done: Mutex<usize>,
+    changed: Condvar,
+    over: AtomicBool,
+    /// Written by workers that are up.
+    inside: Watched,
+    /// The first entry ends only when the second has been run.
+    first_waits: bool,
+}
+
+impl Crew {
+    fn new(workers: usize, first_waits: bool) -> Arc<Self> {
+        Arc::new(Crew {
+            idle: Idle::new(workers),
+            parkers: (0..workers).map(|_| Parker::new()).collect(),
+            queue: [(); 2].map(|()| AtomicBool::new(false)),
+            done: Mutex::new(0),
+            changed: Condvar::new(),
+            over: AtomicBool::new(false),
+            inside: Watched::new(0),
+            first_waits,
+        })
+    }
+
+    fn has_work(&self) -> bool {
+        self.queue.iter().any(|entry| entry.load(Relaxed))
+    }
+
+    fn take(&self) -> Option<usize> {
+        (0..self.queue.len()).find(|&entry| {
+            self.queue[entry].load(Relaxed) && self.queue[entry].swap(false, Relaxed)
+        })
+    }
+
+    fn bring(&self, entry: usize) {
+        self.queue[entry].store(true, Relaxed);
+        self.notify();
+    }
+
+    fn notify(&self) {
+        if let Some(worker) = self.idle.worker_to_wake() {
+            self.unpark(worker);
+        }
+    }
+
+    fn look_again(&self) {
+        if self.has_work() {
+            self.notify();
+        }
+    }
+
+    fn unpark(&self, worker: usize) {
+        assert!(!self.parkers[worker].unpark(), "nobody drives here");
+    }
+
+    fn run(&self, entry: usize) {
+        let mut done = self.done.lock();
+        while self.first_waits && entry == 0 && *done == 0 {
+            done = self.changed.wait(done);
+        }
+        *done += 1;
+        self.changed.notify_all();
+    }
+
+    fn wait_for(&self, entries: usize) {
+        let mut done = self.done.lock();
+        while *done < entries {
+            done = self.changed.wait(done);
+        }
+    }
+
+    /// Lies down once, and works whenever it is woken until all is over.
+    fn serve(&self, worker: usize, mut searching: bool, mut is_up: bool) {
+        loop {
+            while is_up {
+                match self.take() {
+                    Some(entry) => {
+                        if std::mem::replace(&mut searching, false) && self.idle.end_search() {
+                            self.look_again();
+                        }
+                        self.run(entry);
+                    }
+                    None if !searching && self.idle.begin_search() => searching = true,
+                    None => {
+                        is_up = false;
+                        if self.idle.lie_down(worker, searching) == Lie::LookAgain {
+                            self.look_again();
+                        }
+                    }
+                }
+            }
+            self.parkers[worker].park(None);
+            if self.over.load(Relaxed) {
+                return;
+            }
+            let up = self.idle.get_up(worker);
+            (is_up, searching) = (up.is_some(), up == Some(Up::ToSearch));
+        }
+    }
+
+    fn end(&self) {
+        self.over.store(true, Relaxed);
+        (0..self.parkers.len()).for_each(|worker| self.unpark(worker));
+    }
+}
+
+/// The only worker lies down while another thread brings work.
+#[test]
+fn push_meets_lying_down() {
+    model("idle: push meets lying down", None, || {
+        let crew = Crew::new(1, false);
+        crew.idle.open();
+        let worker = spawn({
+            let crew = crew.clone();
+            move || crew.serve(0, false, true)
+        });
+        crew.bring(0);
+        crew.wait_for(1);
+        crew.end();
+        worker.join().unwrap();
+    });
+}
+
+/// One worker searches and is about to lie down, the other lies; one entry is brought.
+#[test]
+fn push_meets_the_last_searcher() {
+    model("idle: push meets the last searcher", Some(3), || {
+        let crew = Crew::new(2, false);
+        crew.idle.open();
+        let workers = [(0, true), (1, false)].map(|(worker, is_up)| {
+            let crew = crew.clone();
+            spawn(move || crew.serve(worker, false, is_up))
+        });
+        crew.bring(0);
+        crew.wait_for(1);
+        crew.end();
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+    });
+}
+
+/// Two entries are brought, of which the first waits for the second: the one who finds it must have woken the other worker.
+#[test]
+fn a_searcher_that_finds_work_wakes_the_next() {
+    model("idle: a searcher that finds work wakes the next", Some(2), || {
+        let crew = Crew::new(2, true);
+        crew.idle.open();
+        let workers = [(0, true), (1, false)].map(|(worker, is_up)| {
+            let crew = crew.clone();
+            spawn(move || crew.serve(worker, false, is_up))
+        });
+        crew.bring(0);
+        crew.bring(1);
+        crew.wait_for(2);
+        crew.end();
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+    });
+}
+
+/// Work comes while the run ends: a worker is up before the end or not at all, and what it did is seen.
+#[test]
+fn push_meets_the_end_of_the_run() {
+    model("idle: push meets the end of the run", Some(3), || {
+        let crew = Crew::new(2, false);
+        crew.idle.open();
+        let worker = spawn({
+            let crew = crew.clone();
+            move || {
+                loop {
+                    crew.parkers[1].park(None);
+                    if crew.over.load(Relaxed) {
+                        return;
+                    }
+                    if let Some(up) = crew.idle.get_up(1) {
+                        crew.inside.set(crew.inside.get() + 1);
+                        crew.idle.lie_down(1, up == Up::ToSearch);
+                    }
+                }
+            }
+        });
+        let pusher = spawn({
+            let crew = crew.clone();
+            move || crew.bring(0)
+        });
+        crew.idle.shut();
+        crew.inside.set(crew.inside.get() + 10);
+        assert!(crew.idle.worker_to_wake().is_none() && crew.idle.some_sleeper().is_none());
+        pusher.join().unwrap();
+        crew.end();
+        worker.join().unwrap();
+        assert!([10, 11].contains(&crew.inside.get()));
+    });
+}
+
+/// The worker that is woken has no thread: another does what it was woken for, also if it was just about to lie down.
+#[test]
+fn a_refused_worker_leaves_nothing_behind() {
+    model("idle: a refused worker leaves nothing behind", Some(3), || {
+        let crew = Crew::new(2, false);
+        crew.idle.open();
+        let worker = spawn({
+            let crew = crew.clone();
+            move || crew.serve(0, false, true)
+        });
+        crew.queue[0].store(true, Relaxed);
+        let mut woken = crew.idle.worker_to_wake();
+        while let Some(worker) = woken {
+            if worker == 0 {
+                crew.unpark(0);
+                break;
+            }
+            match crew.idle.retire(worker) {
+                Retired::WasAsleep => unreachable!("it was taken to search"),
+                Retired::InItsPlace(next) => woken = Some(next),
+                Retired::LookAgain => {
+                    woken = if crew.has_work() { crew.idle.worker_to_wake() } else { None };
+                }
+            }
+        }
+        crew.wait_for(1);
+        crew.end();
+        worker.join().unwrap();
+    });
+}
