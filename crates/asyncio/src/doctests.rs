@@ -20,6 +20,10 @@ struct CookbookFuture;
 #[doc = include_str!("../../../docs/cookbook/thread.md")]
 struct CookbookThread;
 
+/// Primitives and queues.
+#[doc = include_str!("../../../docs/cookbook/sync.md")]
+struct CookbookSync;
+
 /// What CPython finds out while the program runs, types say before.
 ///
 /// CPython test_base_events: test_call_coroutine
