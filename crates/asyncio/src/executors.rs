@@ -312,6 +312,61 @@ impl fmt::Display for ExecutorTimeout {
 
 impl std::error::Error for ExecutorTimeout {}
 
+/// A result that a plain thread is to give, and the handle for whoever waits for it: a task, another thread, or a loop by
+/// [`wrap_future`](crate::wrap_future).
+///
+/// # Examples
+///
+/// ```
+/// use asyncio::{concurrent_future, wrap_future};
+///
+/// asyncio::run(async {
+///     let (promise, answer) = concurrent_future();
+///     let thread = std::thread::spawn(move || promise.set_result(42).unwrap());
+///     assert_eq!(wrap_future(answer).await.unwrap(), 42);
+///     thread.join().unwrap();
+/// });
+/// ```
+///
+/// # Python
+///
+/// A `concurrent.futures.Future` made by hand; its two sides are two values here.
+#[track_caller]
+pub fn concurrent_future<R: Send + 'static>() -> (ConcurrentPromise<R>, ConcurrentFuture<R>) {
+    let value = Arc::new(Mutex::new(None));
+    let given = value.clone();
+    let take = move || given.lock().take().expect("the value is there before the job runs");
+    let (job, future) = job(ContextSlot::new(), take);
+    (ConcurrentPromise { value, job }, future)
+}
+
+/// The side of a [`concurrent_future`] that gives the result. Dropped without, it cancels: nobody waits in vain.
+#[must_use = "a promise that is dropped cancels its future"]
+pub struct ConcurrentPromise<R> {
+    value: Arc<Mutex<Option<R>>>,
+    job: Job,
+}
+
+impl<R: Send + 'static> ConcurrentPromise<R> {
+    /// Gives the result and tells those who wait, on this thread.
+    ///
+    /// # Errors
+    ///
+    /// The result, if the future was cancelled.
+    pub fn set_result(self, result: R) -> Result<(), R> {
+        *self.value.lock() = Some(result);
+        self.job.run();
+        let refused = self.value.lock().take();
+        refused.map_or(Ok(()), Err)
+    }
+}
+
+impl<R> fmt::Debug for ConcurrentPromise<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConcurrentPromise").finish_non_exhaustive()
+    }
+}
+
 /// Makes a job of `function` and gives it to `executor`.
 #[track_caller]
 pub(crate) fn submit_to<F, R>(

@@ -53,7 +53,8 @@ pub use crate::exceptions::{
     NoCurrentLoop, NoRunningLoop, PanicError, RunError,
 };
 pub use crate::executors::{
-    ConcurrentFuture, Executor, ExecutorTimeout, Job, MapResults, SubmitError, ThreadPoolExecutor,
+    ConcurrentFuture, ConcurrentPromise, Executor, ExecutorTimeout, Job, MapResults, SubmitError,
+    ThreadPoolExecutor, concurrent_future,
 };
 pub use crate::futures::{CallbackId, Future, FutureError, SharedError};
 pub use crate::gather::{Gather, GatherAll, gather, try_gather};

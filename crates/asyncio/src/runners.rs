@@ -10,7 +10,7 @@ use crate::timeouts::{TimeoutError, timeout_at};
 use asyncio_base::context::ContextSlot;
 use asyncio_scheduler::idle::MOST_WORKERS;
 use asyncio_task::{Options, TaskHandle};
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::io;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ const ROUNDS: usize = 16;
 
 /// Runs `main` on a loop of its own, ends what it left behind, and gives what it returned.
 ///
-/// Main needs neither `Send` nor `'static`. When it has ended, every task it left is cancelled and waited for, then the loop is closed.
+/// Main is anything that can be awaited, and needs neither `Send` nor `'static`. When it has ended, every task it left is cancelled and waited for, then the loop is closed.
 ///
 /// # Ctrl-C
 ///
@@ -53,7 +53,7 @@ const ROUNDS: usize = 16;
 ///
 /// `asyncio.run()`.
 #[track_caller]
-pub fn run<F: Future>(main: F) -> F::Output {
+pub fn run<F: IntoFuture>(main: F) -> F::Output {
     assert!(try_get_running_loop().is_err(), "run() cannot be called from a running event loop");
     let mut runner = match Runner::new() {
         Ok(runner) => runner,
@@ -202,7 +202,7 @@ impl Runner {
     ///
     /// Resumes a panic of main.
     #[track_caller]
-    pub fn run<F: Future>(&mut self, main: F) -> Result<F::Output, RunError> {
+    pub fn run<F: IntoFuture>(&mut self, main: F) -> Result<F::Output, RunError> {
         // A run that will be refused must leave this thread as it is.
         if try_get_running_loop().is_err() {
             set_event_loop(Some(&self.event_loop));
@@ -210,7 +210,8 @@ impl Runner {
         let context = ContextSlot::with(self.context.clone());
         let ctrl_c = self.event_loop.signals().ctrl_c();
         let options = Options { name: None, context };
-        let outcome = self.event_loop.run_main(main, options, |task| ctrl_c.watch(task));
+        let outcome =
+            self.event_loop.run_main(main.into_future(), options, |task| ctrl_c.watch(task));
         ctrl_c.finish(outcome)
     }
 

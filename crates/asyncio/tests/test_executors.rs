@@ -3,9 +3,9 @@
 //! Adapted: that a default executor is an executor is the compiler's business (test_set_default_executor_error).
 
 use asyncio::{
-    EventLoop, ExceptionContext, Executor, ExecutorTimeout, Future, FutureError, Job, JoinError,
-    SharedError, SubmitError, ThreadPoolExecutor, create_task, get_running_loop, new_event_loop,
-    run, to_thread, wrap_future,
+    BlockingError, EventLoop, ExceptionContext, Executor, ExecutorTimeout, Future, FutureError,
+    Job, JoinError, SharedError, SubmitError, ThreadPoolExecutor, concurrent_future, create_task,
+    get_running_loop, new_event_loop, run, secs, to_thread, wrap_future,
 };
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -382,6 +382,56 @@ fn cancelling_the_mirror_cancels_the_job_and_the_other_way_round() {
         assert!(matches!(mirror.await, Err(FutureError::Cancelled(_))));
         go_on.send(()).unwrap();
     });
+}
+
+/// The contract's rows of chaining and of the thread-world twin, with a result that a thread gives by hand.
+#[test]
+fn a_thread_may_give_a_result_by_hand() {
+    let (promise, mut answer) = concurrent_future();
+    assert!(!answer.done() && !answer.running());
+    assert!(matches!(answer.result(Some(secs(0.001))), Err(BlockingError::Timeout)));
+    let (sender, told) = mpsc::channel();
+    answer.add_done_callback(move || sender.send(std::thread::current().id()).unwrap());
+    let giver = std::thread::spawn(move || {
+        promise.set_result(42).unwrap();
+        std::thread::current().id()
+    });
+    assert_eq!(answer.result(None).unwrap(), 42);
+    assert_eq!(told.recv().unwrap(), giver.join().unwrap(), "told on the thread that ended it");
+    // Cancelled: whoever gives gets the value back. Dropped: whoever waits is cancelled.
+    let (promise, answer) = concurrent_future();
+    assert!(answer.cancel() && answer.cancelled());
+    assert_eq!(promise.set_result(1), Err(1));
+    let (promise, mut answer) = concurrent_future::<u8>();
+    drop(promise);
+    let Err(BlockingError::Join(error)) = answer.result(None) else { panic!("nobody gave it") };
+    assert!(error.is_cancelled());
+}
+
+/// CPython test_futures: test_wrap_future_cancel2, test_wrap_future_use_global_loop
+#[test]
+fn a_mirror_cancels_its_source_and_a_source_that_is_done_keeps_its_result() {
+    run(async {
+        let (promise, source) = concurrent_future();
+        let mirror = wrap_future(source);
+        assert!(mirror.cancel());
+        assert_eq!(promise.set_result(42), Err(42), "the cancel has reached the source");
+
+        let (promise, source) = concurrent_future();
+        let mirror = wrap_future(source);
+        promise.set_result(42).unwrap();
+        // Set, but not delivered: that comes in a pass.
+        assert!(!mirror.done() && mirror.cancel());
+        asyncio::yield_now().await;
+        assert!(mirror.cancelled());
+    });
+    // Nothing reaches a loop that is closed meanwhile.
+    let event_loop = asyncio::new_event_loop().unwrap();
+    let (promise, source) = concurrent_future();
+    let mirror = event_loop.wrap_future(source);
+    event_loop.close().unwrap();
+    promise.set_result(1).unwrap();
+    assert!(!mirror.done());
 }
 
 #[test]

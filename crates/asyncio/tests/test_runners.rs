@@ -287,6 +287,26 @@ fn a_future_may_be_main() {
     runner.close();
 }
 
+/// CPython test_runners: test_run_awaitable
+#[test]
+fn whatever_can_be_awaited_may_be_main() {
+    struct Answer(u8);
+    impl IntoFuture for Answer {
+        type Output = u8;
+        type IntoFuture = std::future::Ready<u8>;
+        fn into_future(self) -> Self::IntoFuture {
+            std::future::ready(self.0)
+        }
+    }
+    assert_eq!(run(Answer(42)), 42);
+    let mut runner = Runner::new().unwrap();
+    assert_eq!(runner.run(Answer(43)), Ok(43));
+    let task = runner.get_loop().create_task(async { 44 });
+    assert_eq!(runner.run(&task), Ok(()));
+    assert_eq!(task.result().unwrap().as_ref().unwrap(), &44);
+    runner.close();
+}
+
 /// CPython test_runners: test_run_keeps_context
 #[test]
 fn mains_of_one_runner_share_a_context() {
