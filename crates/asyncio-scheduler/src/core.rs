@@ -329,6 +329,11 @@ impl Core {
 
     // ----- taking
 
+    /// Whether other threads have pushed something that nobody has taken.
+    pub(crate) fn has_injected(&self) -> bool {
+        !self.injector.is_empty()
+    }
+
     /// Moves what other threads have pushed to a worker's queue: everything if it is the only worker, else a fair share.
     pub(crate) fn take_injected(&self, queue: &RunQueue) {
         if self.workers() == 1 {

@@ -20,9 +20,7 @@ use crate::worker::{self, Worker};
 use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::thread::{self, ThreadId};
 use asyncio_base::sync::{AtomicBool, Mutex, Ordering};
-use asyncio_task::{
-    Host, JoinError, Options, Runnable, Task, TaskHandle, spawn, spawn_local, with_borrowed,
-};
+use asyncio_task::{Host, JoinError, Options, Task, TaskHandle, spawn, spawn_local, with_borrowed};
 use std::any::Any;
 use std::fmt;
 use std::future::Future;

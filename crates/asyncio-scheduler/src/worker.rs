@@ -18,6 +18,8 @@ use crate::watch::{Rounds, Vigil};
 use asyncio_base::record;
 use asyncio_task::{Ran, Runnable, TaskId};
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::iter;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -209,12 +211,28 @@ impl Worker {
 
     /// Lets the driver wake what is ready; then tells others, if that is more than this worker can run at once.
     pub(crate) fn turn(&self, wait: Wait) {
+        let queued = self.queue.len();
         self.batching.set(true);
         self.event_loop.driver().turn(self.shard.index, wait);
         self.batching.set(false);
-        if self.has_others && self.queue.len() > 1 {
+        if !self.has_others {
+            self.take_injected_behind(queued);
+        } else if self.queue.len() > 1 {
             self.core.rouse(self.rouse_for_share());
         }
+    }
+
+    /// Takes what other threads have brought during a turn of the driver, and puts it behind the first `queued` entries: before what the turn itself
+    /// has queued. So a thread that calls in, and then makes a descriptor ready, is served in that order, as by asyncio. For the only worker.
+    fn take_injected_behind(&self, queued: usize) {
+        if self.queue.len() == queued || !self.core.has_injected() {
+            return;
+        }
+        let mut entries: VecDeque<Entry> = iter::from_fn(|| self.queue.pop()).collect();
+        let woken = entries.split_off(queued.min(entries.len()));
+        entries.into_iter().for_each(|entry| self.queue.push(entry));
+        self.core.take_injected(&self.queue);
+        woken.into_iter().for_each(|entry| self.queue.push(entry));
     }
 
     fn run_entries(&self) {

@@ -54,6 +54,47 @@ fn what_was_queued_comes_before_io_and_io_before_timers() {
     assert_eq!(rig.log.take(), ["queued", "io", "timer"]);
 }
 
+/// A thread calls in, and then makes a descriptor ready for which a task waits: in that order they run, also if one sleep ends with both.
+#[test]
+fn what_came_while_the_loop_slept_comes_before_io_and_timers() {
+    let rig = Rig::new();
+    let inner = rig.clone();
+    rig.driver.on_idle(move || {
+        let other = inner.clone();
+        let brings = move || {
+            other.call_threadsafe(other.log.noting("called in"));
+            other.spawn_noting("spawned from outside").detach();
+        };
+        thread::spawn(brings).join().unwrap();
+        let (io, timer) = (inner.clone(), inner.clone());
+        inner.driver.on_io(move || io.spawn_noting("io").detach());
+        inner.driver.on_timer(move || {
+            timer.spawn_noting("timer").detach();
+            timer.stop_soon();
+        });
+    });
+    rig.event_loop.run_forever().unwrap();
+    assert_eq!(rig.log.take(), ["called in", "spawned from outside", "io", "timer"]);
+}
+
+/// The same for a loop that has work, and looks at its descriptors without sleeping.
+#[test]
+fn what_came_during_a_look_comes_before_what_it_found() {
+    let rig = Rig::new();
+    rig.call_noting("queued");
+    let inner = rig.clone();
+    rig.driver.on_io(move || {
+        let other = inner.clone();
+        thread::spawn(move || drop(other.call_threadsafe(other.log.noting("called in"))))
+            .join()
+            .unwrap();
+        inner.spawn_noting("io").detach();
+        inner.spawn_noting("more io").detach();
+    });
+    rig.pass();
+    assert_eq!(rig.log.take(), ["queued", "called in", "io", "more io"]);
+}
+
 #[test]
 fn stop_before_a_run_is_one_pass_that_does_not_sleep() {
     let rig = Rig::new();

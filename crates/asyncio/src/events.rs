@@ -288,6 +288,8 @@ impl EventLoop {
 
     /// Queues `callback` from any thread and wakes the loop if it sleeps. In one order with [`call_soon`](Self::call_soon).
     ///
+    /// On a loop with one worker it runs before tasks that are woken by a descriptor which the same thread has made ready afterwards.
+    ///
     /// The handle's `cancel` waits until a callback that is running on another thread has ended.
     ///
     /// The queue has no bound: a thread that queues faster than the loop runs should wait for answers in between.

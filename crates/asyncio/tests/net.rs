@@ -2,9 +2,12 @@
 
 use asyncio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use asyncio::{create_task, run};
-use std::io;
+use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::Poll;
+use std::thread;
 
 async fn listener() -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -218,4 +221,55 @@ fn two_tasks_share_a_listener() -> io::Result<()> {
         }
         Ok(())
     })
+}
+
+/// A thread calls in and then writes: in this order a loop of one worker hears of it whose reader waits, whether it sleeps or not. So it is with asyncio, whose
+/// ready queue has the call before the poller is asked.
+#[test]
+fn a_call_from_a_thread_comes_before_the_bytes_it_sends_next() {
+    let one_worker = asyncio::EventLoop::with_workers(1).unwrap();
+    let main = async {
+        let (listener, address) = listener().await.unwrap();
+        let mut client = std::net::TcpStream::connect(address).unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let event_loop = asyncio::get_running_loop();
+        let (calls, next) = (Arc::new(AtomicUsize::new(0)), mpsc::channel());
+        let (called, (next, told)) = (calls.clone(), next);
+        let thread = thread::spawn(move || {
+            for () in told {
+                let called = called.clone();
+                let count = move || {
+                    called.fetch_add(1, Ordering::Relaxed);
+                };
+                event_loop.call_soon_threadsafe(count).unwrap();
+                client.write_all(b"x").unwrap();
+            }
+        });
+        // Waits again before whoever it tells can have the next byte sent.
+        let (seen, counts) = (Arc::new(asyncio::Queue::new(0)), calls.clone());
+        let tells = seen.clone();
+        let reader = create_task(async move {
+            while server.read(&mut [0]).await.unwrap() == 1 {
+                tells.put_nowait(counts.load(Ordering::Relaxed)).unwrap();
+            }
+        });
+        let busy = create_task(async {
+            loop {
+                asyncio::yield_now().await;
+            }
+        });
+        asyncio::yield_now().await;
+        for round in 1..=400 {
+            if round == 200 {
+                busy.cancel();
+            }
+            next.send(()).unwrap();
+            assert_eq!(seen.get().await.unwrap(), round);
+        }
+        drop(next);
+        thread.join().unwrap();
+        reader.await.unwrap();
+    };
+    one_worker.run_until_complete(main).unwrap();
+    one_worker.close().unwrap();
 }
