@@ -48,7 +48,8 @@ impl<E: fmt::Debug + fmt::Display> Error for FutureError<E> {}
 /// [`cancel`](Self::cancel) finishes it, once and for all; then its awaiters wake and its done-callbacks are queued, in the order in which
 /// they came.
 ///
-/// Awaiting gives a clone of the outcome to each awaiter; [`take`](Self::take) moves one that cannot be cloned to the one who takes it.
+/// Awaiting gives a clone of the outcome to each awaiter; [`take`](Self::take) moves one that cannot be cloned to the one who takes it. The `Clone` of
+/// an outcome may use the future that it lies in, but for looking at the outcome, which panics.
 ///
 /// A cancel of a task that awaits cancels the future too, for everybody; see [`shield`](crate::shield) for an await that does not.
 ///
