@@ -24,7 +24,7 @@ use crate::diagnostics::ExceptionContext;
 use crate::events::{EventLoop, copied_context, get_running_loop, try_get_running_loop};
 use crate::exception_group::ExceptionGroup;
 use crate::exceptions::JoinError;
-use crate::tasks::{Task, create_task_at};
+use crate::tasks::{Task, TaskBuilder, create_task_at};
 use asyncio_base::slab::{Key, Slab};
 use asyncio_base::sync::Mutex;
 use asyncio_task::{GroupDomain, Options, TaskHandle, fail_here};
@@ -158,7 +158,25 @@ impl<E: Send + 'static> TaskGroup<E> {
         F: Future<Output = Result<T, E>> + Send + 'static,
         T: Send + 'static,
     {
-        self.make(future, |outcome| outcome)
+        self.make(None, future, |outcome| outcome)
+    }
+
+    /// As [`create_task`](Self::create_task), in `context` itself instead of a copy of the caller's.
+    ///
+    /// # Panics
+    ///
+    /// After the scope has ended, and where no loop runs.
+    ///
+    /// # Python
+    ///
+    /// `group.create_task(coro, context=context)`.
+    #[track_caller]
+    pub fn create_task_in<T, F>(&self, context: &crate::Context, future: F) -> Task<T>
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.make(Some(context), future, |outcome| outcome)
     }
 
     /// As [`create_task`](Self::create_task), for what cannot fail but by a panic.
@@ -168,11 +186,11 @@ impl<E: Send + 'static> TaskGroup<E> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.make(future, Ok)
+        self.make(None, future, Ok)
     }
 
     #[track_caller]
-    fn make<T, F, C>(&self, future: F, into_outcome: C) -> Task<T>
+    fn make<T, F, C>(&self, context: Option<&crate::Context>, future: F, into_outcome: C) -> Task<T>
     where
         F: Future + Send + 'static,
         C: Fn(F::Output) -> Result<T, E> + Send + 'static,
@@ -187,7 +205,11 @@ impl<E: Send + 'static> TaskGroup<E> {
             return refused(future, location);
         };
         let membership = Membership { group: self.clone(), key };
-        let task = create_task_at(Child { future, into_outcome, membership }, location);
+        let child = Child { future, into_outcome, membership };
+        let task = match context {
+            None => create_task_at(child, location),
+            Some(context) => TaskBuilder::new().context(context).create_task_at(child, location),
+        };
         self.settle(key, &task);
         task
     }

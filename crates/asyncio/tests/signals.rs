@@ -502,8 +502,17 @@ mod unix {
         }
 
         pub(super) fn parent(test: &str) {
-            let ended: String = (0..10).map(|number| format!("ended {number}\n")).collect();
-            start(test).line("ready").press().ends_well(&ended);
+            let mut child = start(test);
+            let (status, printed) = child.line("ready").press().end();
+            let mut ended: Vec<&str> = printed.lines().collect();
+            ended.sort_unstable();
+            let expected: Vec<String> = (0..10).map(|number| format!("ended {number}")).collect();
+            assert_eq!(
+                (ended, status.code()),
+                (expected.iter().map(String::as_str).collect(), Some(0)),
+                "{}",
+                child.stderr()
+            );
         }
     }
 

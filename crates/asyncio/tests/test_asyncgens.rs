@@ -8,9 +8,9 @@ mod common;
 use asyncio::{
     AsyncGenerator, ContextVar, EventLoop, ExceptionContext, Runner, Task, TimeoutError, Warning,
     Yielder, all_tasks, async_generator, catch_cancelled, create_task, current_task,
-    get_running_loop, run, secs, sleep, timeout, uncancellable, with_finally, yield_now,
+    get_running_loop, secs, sleep, timeout, uncancellable, with_finally, yield_now,
 };
-use common::{Dropped, Log, new_loop, one_pass, panic_message, reports};
+use common::{Dropped, Log, new_loop, one_pass, panic_message, reports, run_in_order as run};
 use futures_core::Stream;
 use std::future::{pending, poll_fn};
 use std::pin::Pin;

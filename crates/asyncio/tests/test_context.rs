@@ -1,15 +1,15 @@
 //! After CPython's tests of contexts: `test_context.py`, and those in `test_tasks.py` and `test_futures2.py`.
 //!
-//! Not ported: `test_asyncio_task_decimal_context` has no decimal module to test with, its promise is checked with a variable; descriptor
-//! watchers, signals, executors, eager tasks and task groups are not there yet.
+//! Not ported: `test_asyncio_task_decimal_context` has no decimal module to test with, its promise is checked with a variable. Of
+//! signals, threads and eager tasks `signals.rs`, `test_threads.rs` and `test_eager_task_factory.rs` tell.
 
 mod common;
 
 use asyncio::{
-    Context, ContextVar, Future, TaskBuilder, copy_context, create_task, get_running_loop, run,
-    secs, sleep, yield_now,
+    Context, ContextVar, Future, TaskBuilder, TaskGroup, copy_context, create_task,
+    get_running_loop, secs, sleep, yield_now,
 };
-use common::{Log, new_loop, one_pass, panic_message};
+use common::{Log, new_loop, one_pass, panic_message, run_in_order as run};
 use std::thread;
 
 static VAR: ContextVar<i32> = ContextVar::new("var");
@@ -310,4 +310,29 @@ fn done_callbacks_of_tasks_run_in_the_context_of_their_registration() {
     one_pass(&event_loop);
     assert_eq!(log.take(), [Some(2)]);
     event_loop.close().unwrap();
+}
+
+/// CPython test_taskgroups: test_taskgroup_task_context
+#[test]
+fn a_group_makes_tasks_in_a_given_context() {
+    async fn set(value: i32) -> Result<(), String> {
+        yield_now().await;
+        VAR.set(value);
+        Ok(())
+    }
+    run(async {
+        let context = copy_context();
+        let ended = TaskGroup::scope(async |group: &TaskGroup<String>| {
+            assert_eq!(VAR.get_in(&context), None);
+            group.create_task_in(&context, set(1)).await.unwrap();
+            assert_eq!(VAR.get_in(&context), Some(1));
+            group.create_task_in(&context, set(2)).await.unwrap();
+            assert_eq!(VAR.get_in(&context), Some(2));
+            // Without one it is a copy of the caller's.
+            group.create_task(set(3)).await.unwrap();
+            assert_eq!((VAR.get_in(&context), VAR.get()), (Some(2), None));
+            Ok(())
+        });
+        ended.await.unwrap();
+    });
 }

@@ -6,9 +6,9 @@
 mod common;
 
 use asyncio::{
-    EventLoop, Runner, RunnerBuilder, Warning, create_task, get_running_loop, run, secs, yield_now,
+    EventLoop, Runner, RunnerBuilder, Warning, create_task, get_running_loop, secs, yield_now,
 };
-use common::{Log, is_child, new_loop, one_pass, only_message, reports};
+use common::{Log, is_child, new_loop, one_pass, only_message, reports, run_in_order as run};
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -76,7 +76,9 @@ fn a_runner_is_told_or_asks_the_environment() {
     assert!(debug(Runner::builder().debug(true)));
     assert!(!debug(Runner::builder().debug(false)));
     if is_child() {
-        return assert!(debug(Runner::builder()) && run(async { get_running_loop().get_debug() }));
+        return assert!(
+            debug(Runner::builder()) && asyncio::run(async { get_running_loop().get_debug() })
+        );
     }
     assert!(!debug(Runner::builder()));
     let mut child = Command::new(std::env::current_exe().unwrap());

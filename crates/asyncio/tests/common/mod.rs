@@ -1,7 +1,7 @@
 //! What the tests of the facade share: a log, a loop that runs pass by pass, and a record of what was reported.
 #![allow(dead_code, unreachable_pub)] // Each test file uses its part.
 
-use asyncio::{EventLoop, ExceptionContext, TaskHandle};
+use asyncio::{EventLoop, ExceptionContext, Runner, TaskHandle};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -46,8 +46,17 @@ impl<T: Send + 'static> Log<T> {
     }
 }
 
+/// A loop with one worker, on which everything is in asyncio's order.
 pub fn new_loop() -> EventLoop {
-    asyncio::new_event_loop().unwrap()
+    EventLoop::with_workers(1).unwrap()
+}
+
+/// [`asyncio::run`] on one worker.
+pub fn run_in_order<F: IntoFuture>(main: F) -> F::Output {
+    let mut runner = Runner::builder().workers(1).build().unwrap();
+    let outcome = runner.run(main);
+    runner.close();
+    outcome.unwrap()
 }
 
 /// Runs exactly one pass: `stop` comes before the run.
