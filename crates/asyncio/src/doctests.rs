@@ -49,6 +49,13 @@ struct CookbookSync;
 /// event_loop.set_exception_handler(Some("spam"));
 /// ```
 ///
+/// CPython test_base_events: test_set_task_factory_invalid
+///
+/// ```compile_fail,E0277
+/// # let event_loop = asyncio::new_event_loop().unwrap();
+/// event_loop.set_task_factory(Some(1));
+/// ```
+///
 /// CPython test_base_events: test_run_until_complete_type_error
 ///
 /// ```compile_fail,E0277

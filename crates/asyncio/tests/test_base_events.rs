@@ -4,19 +4,20 @@
 //!
 //! | CPython | why |
 //! |---|---|
-//! | `test_call_coroutine`, `test_call_soon_non_callable`, `test_set_exc_handler_invalid`, `test_run_until_complete_type_error` | do not compile: see `src/doctests.rs` |
-//! | `test_set_task_factory*`, `test_create_named_task_with_custom_factory` | no task factories yet |
-//! | `test_ipaddr_info*`, `test_port_parameter_types`, `test_getnameinfo` | name resolution is not a matter of this file |
+//! | `test_call_coroutine`, `test_call_soon_non_callable`, `test_set_exc_handler_invalid`, `test_set_task_factory_invalid`, `test_run_until_complete_type_error` | do not compile: see `src/doctests.rs` |
+//! | `test_ipaddr_info*`, `test_port_parameter_types`, `test_getnameinfo` | name resolution is a matter of `net.rs` |
 //! | `test_create_connection*`, `test_create_server*`, `test_create_datagram_endpoint*`, `test_sock_sendfile*` | no transports yet |
-//! | `test_asyncgen_finalization_by_gc*` | no async generators |
-//! | `test_log_slow_callbacks`, `test_env_var_debug`, `test_set_debug` | no debug mode yet |
+//! | `test_asyncgen_finalization_by_gc*` | in `test_asyncgens.rs` |
+//! | `test_log_slow_callbacks`, `test_env_var_debug`, `test_set_debug` | in `test_debug.rs` |
 //! | `test_shutdown_default_executor_timeout`, `test_set_default_executor*` | in `test_executors.rs` |
 //!
 //! `KeyboardInterrupt` stands for errors that leave the run at once; here a panic of main is the one that does.
 
 mod common;
 
-use asyncio::{EventLoop, RunError, create_task, get_running_loop, sleep, try_get_running_loop};
+use asyncio::{
+    EventLoop, RunError, TaskBuilder, create_task, get_running_loop, sleep, try_get_running_loop,
+};
 use common::{Dropped, Log, new_loop, one_pass, panic_message, reports};
 use std::io::Write;
 use std::sync::Arc;
@@ -231,6 +232,23 @@ fn close_drops_what_is_queued() {
     }
     assert!(task.cancelled());
     assert_eq!(common::only_message(&reports), "Task was destroyed but it is pending!");
+}
+
+/// CPython test_base_events: test_set_task_factory, test_create_named_task_with_custom_factory
+#[test]
+fn a_task_factory_can_be_set_read_and_removed() {
+    let event_loop = new_loop();
+    assert!(event_loop.get_task_factory().is_none());
+    event_loop.set_task_factory(Some(|task: TaskBuilder| task.name("made here")));
+    assert!(event_loop.get_task_factory().is_some());
+    let task = event_loop.create_task(async {});
+    assert_eq!(&*task.get_name(), "made here");
+    event_loop.set_task_factory(None::<fn(TaskBuilder) -> TaskBuilder>);
+    assert!(event_loop.get_task_factory().is_none());
+    let other = event_loop.create_task(async {});
+    assert_ne!(&*other.get_name(), "made here");
+    event_loop.run_until_complete(async { (task.await, other.await) }).unwrap().0.unwrap();
+    event_loop.close().unwrap();
 }
 
 /// CPython test_base_events: test_create_task_error_closes_coro
