@@ -123,3 +123,65 @@ struct CookbookSync;
 /// event_loop.call_soon(move || drop(shared));
 /// ```
 struct DoesNotCompile;
+
+/// What groups, timeouts and many at once find out at run time in CPython.
+///
+/// CPython test_tasks: test_as_completed_invalid_args
+/// A single awaitable is no list of them:
+///
+/// ```compile_fail,E0277
+/// # asyncio::run(async {
+/// asyncio::as_completed::<(), _>(asyncio::create_task(async {}));
+/// # });
+/// ```
+///
+/// CPython test_tasks: test_as_completed_duplicate_coroutines
+/// Nothing can be given twice:
+///
+/// ```compile_fail,E0382
+/// # asyncio::run(async {
+/// let coroutine = async { "spam" };
+/// asyncio::as_completed([coroutine, coroutine]);
+/// # });
+/// ```
+///
+/// CPython test_tasks: test_issue46672
+///
+/// ```compile_fail,E0277
+/// # asyncio::run(async {
+/// asyncio::gather!(async {}, 5).await;
+/// # });
+/// ```
+///
+/// CPython test_base_events: test_set_task_factory_invalid
+///
+/// ```compile_fail,E0277
+/// # let event_loop = asyncio::new_event_loop().unwrap();
+/// event_loop.set_task_factory(Some(1));
+/// ```
+///
+/// CPython test_timeouts: test_timeout_already_entered, test_timeout_double_enter
+/// A timeout is used up by its await:
+///
+/// ```compile_fail,E0382
+/// # asyncio::run(async {
+/// let timeout = asyncio::timeout(asyncio::secs(0.1), async {});
+/// timeout.await.unwrap();
+/// timeout.await.unwrap();
+/// # });
+/// ```
+///
+/// CPython test_timeouts: test_timeout_not_entered
+/// There is a deadline to be moved only inside its scope:
+///
+/// ```compile_fail,E0599
+/// asyncio::timeout(asyncio::secs(0.1), async {}).reschedule(None);
+/// ```
+///
+/// CPython test_taskgroups: test_taskgroup_not_entered, test_taskgroup_already_entered, test_taskgroup_double_enter
+/// A group exists only inside its scope, which is entered once:
+///
+/// ```compile_fail,E0624
+/// let group = asyncio::TaskGroup::<std::io::Error>::new();
+/// ```
+struct MustNotCompileEither;

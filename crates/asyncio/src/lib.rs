@@ -16,6 +16,7 @@ mod executors;
 mod futures;
 mod gather;
 mod handles;
+mod in_place;
 pub mod net;
 mod ready;
 mod resolve;
@@ -59,6 +60,7 @@ pub use crate::executors::{
 pub use crate::futures::{CallbackId, Future, FutureError, SharedError};
 pub use crate::gather::{Gather, GatherAll, gather, try_gather};
 pub use crate::handles::{Handle, TimerHandle};
+pub use crate::in_place::scope::{LocalScope, ScopedTask, scope};
 pub use crate::runners::{Runner, RunnerBuilder, default_workers, run};
 #[cfg(all(unix, feature = "signal"))]
 pub use crate::signals::SignalError;
@@ -139,4 +141,8 @@ struct MustNotCompile;
 pub mod __private {
     pub use crate::ensure_future::{Argument, Awaitable};
     pub use crate::gather::fallible;
+    pub use crate::in_place::End;
+    pub use crate::in_place::join::{both, join};
+    pub use crate::in_place::race::race;
+    pub use crate::in_place::select::{Selected, branch, select};
 }

@@ -1,10 +1,14 @@
 //! `timeout`, `wait_for` and their kin: cancel what takes too long, let it clean up, and say so.
 
 use crate::events::now;
+use crate::executors::ConcurrentFuture;
+use crate::gather::{Gather, GatherAll};
+use crate::tasks::Task;
 use asyncio_base::sync::Mutex;
-use asyncio_task::{Domain, Inside};
+use asyncio_task::{CancelOnDrop, Domain, Inside, Shield};
 use asyncio_timer::{Sleep, sleep_until};
 use pin_project_lite::pin_project;
+use std::any::type_name;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::io;
@@ -43,6 +47,8 @@ enum When {
     After(Duration),
     At(Instant),
     Never,
+    /// Before the first poll.
+    AtOnce,
 }
 
 impl When {
@@ -51,9 +57,28 @@ impl When {
             // Beyond the clock's range is never.
             When::After(delay) => now.checked_add(delay),
             When::At(deadline) => Some(deadline),
-            When::Never => None,
+            When::Never | When::AtOnce => None,
         }
     }
+}
+
+/// Whether an `F` is something that goes on already, and awaiting only looks at it; by the names of the types, as an `F` that borrows has no id.
+/// Were one not recognised, it would be dropped instead of cancelled.
+fn is_under_way<F>() -> bool {
+    fn head<T: ?Sized>() -> &'static str {
+        let name = type_name::<T>().trim_start_matches("&mut ");
+        name.split_once('<').map_or(name, |(head, _)| head)
+    }
+    let known = [
+        head::<Task<()>>(),
+        head::<CancelOnDrop<()>>(),
+        head::<crate::Future<()>>(),
+        head::<Shield<Task<()>>>(),
+        head::<Gather<Vec<Task<()>>>>(),
+        head::<GatherAll<Vec<Task<()>>>>(),
+        head::<ConcurrentFuture<()>>(),
+    ];
+    known.contains(&head::<F>())
 }
 
 pin_project! {
@@ -77,7 +102,7 @@ impl<F> Timeout<F> {
     pub fn when(&self) -> Option<Instant> {
         match self.alarm.when {
             When::At(deadline) => Some(deadline),
-            When::After(_) | When::Never => None,
+            When::After(_) | When::Never | When::AtOnce => None,
         }
     }
 
@@ -145,7 +170,22 @@ pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::Int
     Timeout::new(When::At(deadline), future.into_future())
 }
 
-/// As [`timeout`], where `None` waits for as long as it takes.
+/// As [`timeout`], where `None` waits for as long as it takes, and no time at all means: look only. Then a task, a [`Future`](crate::Future) or a
+/// gather that is not done is cancelled and waited for, and any other future is dropped without a line of it run.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio::{create_task, secs, sleep, wait_for};
+/// use std::time::Duration;
+///
+/// asyncio::run(async {
+///     let done = create_task(async { 1 });
+///     sleep(secs(0.0)).await;
+///     assert_eq!(wait_for(done, Duration::ZERO).await.unwrap().unwrap(), 1);
+///     assert!(wait_for(async { unreachable!() }, Duration::ZERO).await.is_err());
+/// });
+/// ```
 ///
 /// # Python
 ///
@@ -154,7 +194,11 @@ pub fn wait_for<F: IntoFuture>(
     future: F,
     limit: impl Into<Option<Duration>>,
 ) -> Timeout<F::IntoFuture> {
-    let when = limit.into().map_or(When::Never, When::After);
+    let when = match limit.into() {
+        None => When::Never,
+        Some(Duration::ZERO) if !is_under_way::<F::IntoFuture>() => When::AtOnce,
+        Some(limit) => When::After(limit),
+    };
     Timeout::new(when, future.into_future())
 }
 
@@ -233,6 +277,11 @@ impl<F: Future> Future for Timeout<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        if let When::AtOnce = this.alarm.when {
+            this.future.set(None);
+            this.alarm.phase = Phase::Expired;
+            return Poll::Ready(Err(TimeoutError));
+        }
         if this.alarm.phase == Phase::Created {
             this.alarm.start();
         } else if this.alarm.strikes() {

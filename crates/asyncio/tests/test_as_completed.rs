@@ -1,6 +1,6 @@
 //! `as_completed`: contract §4.3, after the as_completed tests of CPython's `test_tasks`.
 //!
-//! Not ported: `test_as_completed_duplicate_coroutines`, as nothing can be given twice; `test_as_completed_invalid_args`, as it does not compile.
+//! `test_as_completed_duplicate_coroutines` and `test_as_completed_invalid_args` do not compile (`doctests.rs`).
 
 mod together;
 

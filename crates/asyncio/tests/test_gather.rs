@@ -1,7 +1,7 @@
 //! `gather`: contract §4.1, after the gather tests of CPython's `test_tasks`.
 //!
 //! Not ported: `test_duplicate_coroutines`, as a task or future cannot be given twice; `test_constructor_heterogenous_futures`, as tasks of other
-//! loops may be gathered; `test_issue46672`, as a wrong argument does not compile.
+//! loops may be gathered. `test_issue46672` does not compile (`doctests.rs`).
 
 mod together;
 

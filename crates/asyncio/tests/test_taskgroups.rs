@@ -1,7 +1,7 @@
 //! Task groups: contract chapter 5, after CPython's `test_taskgroups`.
 //!
-//! Not ported: `test_taskgroup_already_entered`, `test_taskgroup_double_enter`, `test_taskgroup_not_entered` and
-//! `test_taskgroup_cancel_before_enter`, as a group exists only inside its scope; `test_taskgroup_21a`, as an error of Rust has no kind that is not
+//! `test_taskgroup_already_entered`, `test_taskgroup_double_enter` and `test_taskgroup_not_entered` do not compile, as a group exists only inside its
+//! scope (`doctests.rs`). Not ported: `test_taskgroup_cancel_before_enter`, for the same reason; `test_taskgroup_21a`, as an error of Rust has no kind that is not
 //! ordinary. Where Python raises `KeyboardInterrupt` (`test_taskgroup_20`) a panic stands for it: what is raised bare.
 
 mod together;

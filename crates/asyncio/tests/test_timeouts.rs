@@ -1,8 +1,7 @@
 //! `timeout`, `timeout_at` and `timeout_scope`: contract §4.5, after CPython's `test_timeouts`.
 //!
-//! Not ported: `test_timeout_not_entered`, `test_timeout_already_entered`, `test_timeout_double_enter`, as a timeout exists only while it is awaited;
-//! `test_timeout_without_task`, as outside tasks it is a plain limit. Chains of errors (`__context__`) have no twin: of
-//! `test_foreign_exception_on_timeout` and its kin remains which error comes out.
+//! `test_timeout_not_entered`, `test_timeout_already_entered` and `test_timeout_double_enter` do not compile (`doctests.rs`). Chains of errors
+//! (`__context__`) have no twin: of `test_foreign_exception_on_timeout` and its kin remains which error comes out.
 
 mod together;
 
@@ -10,7 +9,10 @@ use asyncio::{
     Deadline, Task, TaskGroup, TimeoutError, catch_cancelled, create_task, current_task, now, run,
     secs, sleep, timeout, timeout_at, timeout_scope, yield_now,
 };
-use std::future::pending;
+use std::future::{Future, pending};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use together::{Oops, settle};
 
@@ -272,4 +274,17 @@ fn it_works_in_the_clean_up_of_another() {
         });
         assert_eq!(outcome.await, Err(expired()));
     });
+}
+
+/// CPython test_timeouts: test_timeout_without_task
+#[test]
+fn where_no_loop_runs_it_cannot_wait() {
+    let poll = |limited: &mut Pin<Box<dyn Future<Output = _>>>| {
+        limited.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    };
+    let mut ready: Pin<Box<dyn Future<Output = _>>> = Box::pin(timeout(secs(0.1), async { 1 }));
+    assert_eq!(poll(&mut ready), Poll::Ready(Ok(1)));
+    let mut waits: Pin<Box<dyn Future<Output = _>>> = Box::pin(timeout(secs(0.1), pending()));
+    let panicked = catch_unwind(AssertUnwindSafe(|| poll(&mut waits))).unwrap_err();
+    assert!(panicked.downcast::<String>().unwrap().starts_with("no running event loop"));
 }

@@ -1,7 +1,4 @@
 //! `wait_for`: contract §4.4, after CPython's `test_waitfor`.
-//!
-//! Not ported: `test_wait_for_timeout_less_then_0_or_0_coroutine_do_not_started`, as whether something is a coroutine that has not started cannot be
-//! asked of a future: with a limit of zero it is polled once.
 
 mod together;
 
@@ -42,6 +39,28 @@ fn with_no_time_one_that_is_not_done_is_cancelled_and_waited_for() {
         assert!(handle.cancelled());
     });
     assert_eq!(seen.take(), ["cleaned up"]);
+}
+
+/// CPython test_waitfor: test_wait_for_timeout_less_then_0_or_0_coroutine_do_not_started
+#[test]
+fn with_no_time_one_that_has_not_started_runs_no_line() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let borrowed = &log;
+        let coroutine = async { borrowed.say("ran") };
+        assert_eq!(wait_for(coroutine, Duration::ZERO).await, Err(TimeoutError::default()));
+        // A task by reference is cancelled, as it is by value.
+        let mut task = create_task(pending::<()>());
+        settle().await;
+        assert!(wait_for(&mut task, Duration::ZERO).await.is_err());
+        assert!(task.cancelled());
+        // And so is a future.
+        let future: Future<()> = Future::new();
+        assert!(wait_for(future.clone(), Duration::ZERO).await.is_err());
+        assert!(future.cancelled());
+    });
+    assert!(seen.take().is_empty());
 }
 
 /// CPython test_waitfor: test_wait_for, test_wait_for_with_timeout_none
