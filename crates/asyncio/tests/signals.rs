@@ -533,8 +533,11 @@ mod unix {
                 let setter = first.clone();
                 let call = move || {
                     assert_eq!(WHO.get(), Some("setter"));
-                    get_running_loop().call_soon(|| say("called"));
-                    let _ = setter.set_result(());
+                    let setter = setter.clone();
+                    get_running_loop().call_soon(move || {
+                        say("called");
+                        let _ = setter.set_result(());
+                    });
                 };
                 event_loop.add_signal_handler(libc::SIGUSR1, call).unwrap();
                 WHO.set("main");

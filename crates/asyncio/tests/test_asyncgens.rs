@@ -14,7 +14,8 @@ use common::{Dropped, Log, new_loop, one_pass, panic_message, reports, run_in_or
 use futures_core::Stream;
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts without end, notes its end.
 fn counter(log: &Log<&'static str>) -> AsyncGenerator<u32> {
@@ -568,4 +569,65 @@ fn two_parts_of_a_body_may_put() {
         assert_eq!(generator.next().await, Some(2));
         assert_eq!(generator.next().await, None);
     });
+}
+
+/// On several workers and threads: each generator that was started cleans up once, however it ends.
+#[test]
+fn every_generator_cleans_up_once() {
+    const TASKS: usize = 240;
+    let (started, cleaned) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let make = {
+        let (started, cleaned) = (started.clone(), cleaned.clone());
+        move || {
+            let (started, cleaned) = (started.clone(), cleaned.clone());
+            async_generator(|items: Yielder<u32>| async move {
+                started.fetch_add(1, Ordering::SeqCst);
+                let body = async {
+                    for n in 0..4 {
+                        items.put(n).await;
+                        yield_now().await;
+                    }
+                };
+                let clean_up = || async {
+                    passes(2).await;
+                    cleaned.fetch_add(1, Ordering::SeqCst);
+                };
+                with_finally(body, clean_up).await;
+            })
+        }
+    };
+    let mut runner = Runner::builder().workers(4).build().unwrap();
+    let main = async {
+        let mut tasks = Vec::new();
+        for number in 0..TASKS {
+            let mut generator = make();
+            tasks.push(create_task(async move {
+                let asked = number % 7;
+                for _ in 0..asked {
+                    generator.next().await;
+                }
+                match number % 6 {
+                    0 => generator.aclose().await,
+                    1 => drop(generator),
+                    2 => drop(std::thread::spawn(move || drop(generator)).join()),
+                    3 => std::mem::forget(generator),
+                    4 => drop(create_task(async move { generator.next().await }).await),
+                    // Held until the runner cancels it.
+                    _ => return pending::<()>().await,
+                }
+            }));
+            if number % 16 == 0 {
+                yield_now().await;
+            }
+        }
+        for task in tasks.iter().filter(|task| task.id().get() % 2 == 0) {
+            task.cancel();
+        }
+        passes(20).await;
+    };
+    runner.run(main).unwrap();
+    runner.close();
+    let (started, cleaned) = (started.load(Ordering::SeqCst), cleaned.load(Ordering::SeqCst));
+    assert!(started > TASKS / 4, "{started}");
+    assert_eq!(started, cleaned);
 }
