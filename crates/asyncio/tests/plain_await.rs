@@ -3,14 +3,14 @@
 mod together;
 
 use asyncio::{
-    Task, catch_cancelled, copy_context, create_task, current_task, run, shield, uncancellable,
+    Task, catch_cancelled, copy_context, create_task, current_task, shield, uncancellable,
     yield_now,
 };
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
-use together::{Log, OnDrop, settle};
+use together::{Log, OnDrop, run, settle};
 
 /// A task that never ends, and says when it is dropped.
 fn endless(log: &Log, what: &'static str) -> Task<()> {

@@ -5,11 +5,10 @@
 mod together;
 
 use asyncio::{
-    Task, TimeoutError, as_completed, catch_cancelled, create_task, gather, run, secs, sleep,
-    yield_now,
+    Task, TimeoutError, as_completed, catch_cancelled, create_task, gather, secs, sleep, yield_now,
 };
 use std::future::pending;
-use together::settle;
+use together::{run, settle};
 
 async fn after<T>(turns: usize, value: T) -> T {
     for _ in 0..turns {

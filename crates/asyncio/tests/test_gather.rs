@@ -6,12 +6,12 @@
 mod together;
 
 use asyncio::{
-    JoinError, Task, catch_cancelled, create_task, gather, get_running_loop, run, secs, shield,
-    sleep, try_gather, with_finally, yield_now,
+    JoinError, Task, catch_cancelled, create_task, gather, get_running_loop, secs, shield, sleep,
+    try_gather, with_finally, yield_now,
 };
 use std::future::pending;
 use std::sync::{Arc, Mutex};
-use together::{Log, Oops, settle};
+use together::{Log, Oops, run, settle};
 
 /// CPython test_tasks: test_success
 #[test]

@@ -5,10 +5,10 @@
 
 mod together;
 
-use asyncio::{JoinError, Task, catch_cancelled, create_task, get_running_loop, run, shield};
+use asyncio::{JoinError, Task, catch_cancelled, create_task, get_running_loop, shield};
 use std::future::pending;
 use std::sync::{Arc, Mutex};
-use together::settle;
+use together::{run, settle};
 
 /// CPython test_tasks: test_shield_result, test_shield_shortcut
 #[test]

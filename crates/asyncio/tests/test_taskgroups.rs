@@ -7,7 +7,7 @@
 mod together;
 
 use asyncio::{
-    ExceptionGroup, Task, TaskGroup, catch_cancelled, create_task, current_task, run, secs, sleep,
+    ExceptionGroup, Task, TaskGroup, catch_cancelled, create_task, current_task, secs, sleep,
     with_finally, yield_now,
 };
 use std::convert::Infallible;
@@ -15,7 +15,7 @@ use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use together::{Log, OnDrop, Oops, settle};
+use together::{Log, OnDrop, Oops, run, settle};
 
 type Group = TaskGroup<Oops>;
 type Outcome<T> = Result<T, ExceptionGroup<Oops>>;

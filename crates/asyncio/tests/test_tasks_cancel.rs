@@ -4,10 +4,10 @@ mod together;
 
 use asyncio::{
     Future, FutureError, Task, catch_cancelled, create_task, current_task, gather, new_event_loop,
-    run, shield, yield_now,
+    shield, yield_now,
 };
 use std::future::pending;
-use together::{Log, settle};
+use together::{Log, run, settle};
 
 /// CPython test_tasks: test_cancel_inner_future
 #[test]

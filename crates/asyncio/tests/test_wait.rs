@@ -4,12 +4,10 @@
 
 mod together;
 
-use asyncio::{
-    ReturnWhen, Task, catch_cancelled, create_task, run, secs, timeout, wait, yield_now,
-};
+use asyncio::{ReturnWhen, Task, catch_cancelled, create_task, secs, timeout, wait, yield_now};
 use std::future::pending;
 use std::panic::catch_unwind;
-use together::settle;
+use together::{run, settle};
 
 async fn after<T>(turns: usize, value: T) -> T {
     for _ in 0..turns {

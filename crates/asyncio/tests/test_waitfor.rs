@@ -3,12 +3,12 @@
 mod together;
 
 use asyncio::{
-    Future, TimeoutError, catch_cancelled, create_task, get_running_loop, run, secs, shield, sleep,
+    Future, TimeoutError, catch_cancelled, create_task, get_running_loop, secs, shield, sleep,
     wait_for, with_finally,
 };
 use std::future::pending;
 use std::time::Duration;
-use together::{Log, Oops, settle};
+use together::{Log, Oops, run, settle};
 
 /// CPython test_waitfor: test_wait_for_timeout_less_then_0_or_0_future_done
 #[test]

@@ -32,6 +32,14 @@ impl Drop for OnDrop {
     }
 }
 
+/// Runs `main` on one worker, where the order of everything is asyncio's: the tests that use this look at the order.
+pub(crate) fn run<F: std::future::Future>(main: F) -> F::Output {
+    let mut runner = asyncio::Runner::builder().workers(1).build().expect("a loop can be made");
+    let outcome = runner.run(main);
+    runner.close();
+    outcome.expect("main returned")
+}
+
 /// Lets tasks reach their next wait.
 pub(crate) async fn settle() {
     for _ in 0..8 {
