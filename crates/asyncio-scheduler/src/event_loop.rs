@@ -489,9 +489,10 @@ impl Drop for Running {
         self.end_search();
         core.idle.shut();
         if core.workers() > 1 {
-            // One that lies may still be in the driver, or on its way there: it sees that the loop is shut once we had the right.
+            // One may sleep in the driver: `idle.rs`.
             self.event_loop.driver().unpark();
             drop(core.driving.lock());
+            core.idle.wait_until_all_lie();
         }
         drop(self.worker.take());
         self.event_loop.stopping.store(false, Ordering::Relaxed);

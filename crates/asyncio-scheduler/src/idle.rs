@@ -29,7 +29,9 @@
 //! # Open and shut
 //!
 //! The run opens the word for worker 0 and shuts it at its end. Shut, nobody is woken: counting up needs the open word, under
-//! the lock. So when worker 0 has waited for the count to become zero, all workers lie, and none gets up.
+//! the lock. So when worker 0 has waited for the count to become zero, all workers lie, and none gets up; but for one that lies in the driver.
+//! That one counts itself up before it gives the right to the driver back. So worker 0 ends its sleep, takes that right, which
+//! nobody takes any more for a loop that is shut, and waits for the count once more.
 //!
 //! # Orderings
 //!
@@ -156,9 +158,16 @@ impl Idle {
         }
     }
 
-    /// A worker that lies, other than those that search or work; it goes on lying.
+    /// A worker that lies, and goes on lying.
     pub fn some_sleeper(&self) -> Option<usize> {
-        self.is_open().then(|| self.sleepers.lock().first().copied())?
+        let word = Word(self.word.load(Ordering::Acquire));
+        let may_be_there = word.is_open() && word.awake() < self.workers;
+        may_be_there.then(|| self.sleepers.lock().first().copied())?
+    }
+
+    /// Whether a worker is awake.
+    pub fn is_anybody_awake(&self) -> bool {
+        Word(self.word.load(Ordering::Relaxed)).awake() > 0
     }
 
     // ----- searching
@@ -205,11 +214,21 @@ impl Idle {
 
     /// The worker's sleep is over; `None` if nobody woke it to search and the loop does not run: then it goes on lying.
     pub fn get_up(&self, worker: usize) -> Option<Up> {
+        self.rise(worker, false)
+    }
+
+    /// As [`get_up`](Self::get_up), also if the loop does not run any more; for a worker that has the right to the driver, which the end of the
+    /// run waits for.
+    pub fn get_up_anyway(&self, worker: usize) -> Up {
+        self.rise(worker, true).unwrap_or(Up::Alone)
+    }
+
+    fn rise(&self, worker: usize, even_if_shut: bool) -> Option<Up> {
         let mut sleepers = self.sleepers.lock();
         let Some(place) = sleepers.iter().position(|&sleeper| sleeper == worker) else {
             return Some(Up::ToSearch);
         };
-        if !self.is_open() {
+        if !even_if_shut && !self.is_open() {
             return None;
         }
         sleepers.remove(place);
@@ -232,11 +251,16 @@ impl Idle {
         self.word.fetch_add(OPEN + AWAKE, Ordering::AcqRel);
     }
 
-    /// Worker 0 ends the run: nobody is woken any more, and when this returns all lie.
+    /// Worker 0 ends the run: nobody is woken any more.
     pub fn shut(&self) {
         let mut sleepers = self.sleepers.lock();
         self.word.fetch_sub(OPEN + AWAKE, Ordering::AcqRel);
         sleepers.push(0);
+    }
+
+    /// Waits until all lie; for worker 0, after it has shut.
+    pub fn wait_until_all_lie(&self) {
+        let mut sleepers = self.sleepers.lock();
         while Word(self.word.load(Ordering::Acquire)).awake() > 0 {
             sleepers = self.all_lie.wait(sleepers);
         }

@@ -1,7 +1,8 @@
 //! What a worker does that has nothing to run: it looks for work with others, lies down, sleeps, gets up.
 //!
-//! It sleeps in the driver if nobody else is there, else [parked](Worker::park). Worker 0 parks inside its run; the others outside of anything
-//! of the loop, so that a loop that does not run is not held by its threads.
+//! It sleeps in the driver if nobody else is there, else [parked](Worker::park). Worker 0 parks inside its run. The others lie down and park
+//! outside of [`as_worker`](crate::Driver::as_worker), so that a loop that does not run is not held by its threads: whoever drops its last
+//! handle then is no worker of it.
 
 use crate::core::WORTH_STEALING;
 use crate::driver::Wait;
@@ -10,17 +11,12 @@ use crate::parker::Wake;
 use crate::run_queue::Stolen;
 use crate::worker::Worker;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Worker {
-    /// Makes passes until the worker lies, for want of work or because the run ends.
+    /// Makes passes until the worker has to [lie](Self::lie) and [park](Self::park), for want of work or because the run ends.
     pub(crate) fn work(&self) {
-        while self.core.idle.is_open() {
-            if !self.pass(true) {
-                return;
-            }
-        }
-        self.lie();
+        while self.core.idle.is_open() && self.pass(true) {}
     }
 
     // ----- searching
@@ -100,15 +96,33 @@ impl Worker {
 
     // ----- sleeping
 
-    /// Lies down, and sleeps if the driver is free, until there may be work. False if the worker lies and is to [park](Self::park).
+    /// Sleeps in the driver, if nobody else is there, until there may be work. Else worker 0 parks, and for another it is false:
+    /// it is to do so outside of the loop.
     pub(crate) fn rest(&self) -> bool {
-        let may_drive = self.lie();
-        let lies = !may_drive || !self.sleep_in_driver();
-        if lies && self.shard.index == 0 && self.core.idle.is_open() {
-            self.park();
-            return self.get_up();
+        if let Some(_right) = self.core.driving.try_lock() {
+            self.rest_in_driver();
+            return true;
         }
-        !lies
+        let is_zero = self.shard.index == 0;
+        if is_zero {
+            self.lie();
+            self.park();
+            self.get_up();
+        }
+        is_zero
+    }
+
+    /// For the one who has the right to the driver.
+    fn rest_in_driver(&self) {
+        let mut turned = Ok(());
+        if self.lie() && self.shard.parker.begin_drive() {
+            let wait = self.bound.get().map_or(Wait::UntilReady, Wait::AtMost);
+            turned = catch_unwind(AssertUnwindSafe(|| self.turn(wait)));
+            self.note(self.shard.parker.end_drive());
+            self.pace.slept();
+        }
+        self.searching.set(self.core.idle.get_up_anyway(self.shard.index) == Up::ToSearch);
+        turned.unwrap_or_else(|panic| resume_unwind(panic));
     }
 
     /// Counts the worker out; false if the run is over.
@@ -117,32 +131,15 @@ impl Worker {
         if lie == Lie::LookAgain {
             self.core.look_again();
         }
-        self.bound.set(None);
-        if self.has_others {
-            let pulse = self.core.shards.iter().fold(0, |sum: u64, s| sum.wrapping_add(s.pulse()));
-            self.bound.set(self.vigil.bound(self.shard.index, &self.core.watch, pulse));
-        }
+        self.bound.set(if self.has_others { self.watch_bound() } else { None });
         lie != Lie::Shut
     }
 
-    /// False if somebody else is there, or the run is over; then the worker still lies.
-    fn sleep_in_driver(&self) -> bool {
-        let Some(right) = self.core.driving.try_lock() else { return false };
-        // The end of the run waits for the right: it has not taken it yet, or is over it.
-        if !self.core.idle.is_open() {
-            return false;
-        }
-        let mut turned = Ok(());
-        if self.shard.parker.begin_drive() {
-            let wait = self.bound.get().map_or(Wait::UntilReady, Wait::AtMost);
-            turned = catch_unwind(AssertUnwindSafe(|| self.turn(wait)));
-            self.note(self.shard.parker.end_drive());
-            self.pace.slept();
-        }
-        drop(right);
-        let is_up = self.get_up();
-        turned.unwrap_or_else(|panic| resume_unwind(panic));
-        is_up
+    fn watch_bound(&self) -> Option<Duration> {
+        let core = self.core;
+        let pulse = core.shards.iter().fold(0, |sum: u64, shard| sum.wrapping_add(shard.pulse()));
+        let others_are_awake = core.idle.is_anybody_awake();
+        self.vigil.bound(self.shard.index, &core.watch, pulse, others_are_awake)
     }
 
     /// Sleeps until woken, or for as long as the worker may.

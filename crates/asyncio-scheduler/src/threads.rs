@@ -71,9 +71,7 @@ fn serve(event_loop: &Arc<Loop>, index: usize) {
         let worked = catch_unwind(AssertUnwindSafe(|| {
             event_loop.driver().as_worker(index, &mut work);
         }));
-        if let Err(panic) = worked {
-            worker.lie();
-            event_loop.fail(panic);
-        }
+        worked.unwrap_or_else(|panic| event_loop.fail(panic));
+        worker.lie();
     }
 }

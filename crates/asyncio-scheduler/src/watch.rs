@@ -5,8 +5,9 @@
 //! one sleeper whose sleep is bounded by [`LOOK`], wherever it sleeps. A worker about to run something looks whether there is a watcher, a mere
 //! load, and else appoints a sleeper. Where nobody sleeps, the busy ones look after each other ([`Rounds`]).
 //!
-//! The watcher looks as long as something moves: each worker counts its passes ([`pulse`](crate::shard::Shard)). A loop that stood still
-//! between two looks needs no watcher; so an idle loop wakes nobody, and a loop with little to do appoints none for each event.
+//! The watcher looks as long as another worker is awake or something moves: each worker counts its passes. A loop that stood still
+//! between two looks needs no watcher; so an idle loop wakes nobody, and a loop with little to do appoints none for each event. Who lies down
+//! while others are awake and finds the office empty takes it.
 //!
 //! # Why the watch does not end too early
 //!
@@ -65,22 +66,30 @@ pub(crate) struct Vigil {
 }
 
 impl Vigil {
-    /// How long the worker may sleep now that all passes of the loop add up to `pulse`; `None`: it does not watch.
-    pub(crate) fn bound(&self, worker: usize, watch: &Watch, pulse: u64) -> Option<Duration> {
-        let moved = self.pulse.replace(pulse) != pulse;
+    /// How long the worker, which lies, may sleep now that all passes of the loop add up to `pulse`; `None`: it does not watch.
+    pub(crate) fn bound(
+        &self,
+        worker: usize,
+        watch: &Watch,
+        pulse: u64,
+        others_are_awake: bool,
+    ) -> Option<Duration> {
+        let moves = self.pulse.replace(pulse) != pulse || others_are_awake;
         let was_last = self.last_look.replace(false);
-        if watch.is(worker) {
-            if !moved {
+        let watches = if watch.is(worker) {
+            if !moves {
                 watch.dismiss(worker);
                 self.last_look.set(true);
             }
-            return Some(LOOK);
-        }
-        if was_last && moved && !watch.is_kept_from(worker) {
-            watch.appoint(Some(worker));
-            return Some(LOOK);
-        }
-        None
+            true
+        } else {
+            let takes_it = (others_are_awake || was_last && moves) && !watch.is_kept_from(worker);
+            if takes_it {
+                watch.appoint(Some(worker));
+            }
+            takes_it
+        };
+        watches.then_some(LOOK)
     }
 }
 

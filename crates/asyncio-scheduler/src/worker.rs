@@ -159,8 +159,8 @@ impl Worker {
         self.core.idle.worker_to_share_with().map_or(Rouse::Nobody, Rouse::Worker)
     }
 
-    /// One pass; sleeps only if it may, nothing is queued and the loop is not stopping. False if it lies and is to
-    /// [park](Self::park): somebody else sleeps in the driver.
+    /// One pass; sleeps only if it may, nothing is queued and the loop is not stopping. False if it is to lie and [park](Self::park), as
+    /// somebody else sleeps in the driver.
     pub(crate) fn pass(&self, may_sleep: bool) -> bool {
         if !self.collect(may_sleep) {
             return false;
@@ -169,14 +169,14 @@ impl Worker {
         true
     }
 
-    /// False if the worker lies.
+    /// False if the worker is to lie.
     fn collect(&self, may_sleep: bool) -> bool {
         self.take_injected();
         let may_sleep = may_sleep && !self.has_entries() && !self.event_loop.is_stopping();
         if may_sleep && !self.search() {
-            let is_up = self.rest();
+            let rested = self.rest();
             self.take_injected();
-            return is_up;
+            return rested;
         }
         self.glance();
         true

@@ -97,3 +97,33 @@ fn with_one_thread_every_job_is_run() {
         });
     });
 }
+
+#[test]
+fn without_threads_for_its_workers_a_loop_goes_on() {
+    in_a_process_of_its_own("without_threads_for_its_workers_a_loop_goes_on", || {
+        let mut runner = asyncio::Runner::builder().workers(4).build().unwrap();
+        let told = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let messages = told.clone();
+        runner.get_loop().set_exception_handler(Some(
+            move |_: &asyncio::EventLoop, report: &asyncio::ExceptionContext| {
+                messages.lock().unwrap().push(report.message.clone());
+            },
+        ));
+        refuse_threads();
+        runner
+            .run(async {
+                let tasks: Vec<_> = (0..1_000).map(|i| create_task(async move { i })).collect();
+                let mut sum = 0;
+                for task in tasks {
+                    sum += task.await.unwrap();
+                }
+                assert_eq!(sum, 499_500);
+                sleep(secs(0.02)).await;
+            })
+            .unwrap();
+        let mut told = told.lock().unwrap().clone();
+        told.sort();
+        let expected = [1, 2, 3].map(|i| format!("the loop goes on without worker {i}: no thread"));
+        assert_eq!(told, expected, "each is told of once");
+    });
+}

@@ -1,0 +1,57 @@
+//! A loop with nothing to do does nothing, however many workers it has.
+//!
+//! Alone in its binary: the times that all threads of the process wake are counted.
+#![cfg(target_os = "linux")]
+
+use asyncio::{Runner, create_task, to_thread, yield_now};
+use std::fs;
+use std::time::Duration;
+
+/// How often the threads of this process have waited, and so been woken, and their time on a processor in ticks.
+fn waits_and_ticks() -> (u64, u64) {
+    let threads = fs::read_dir("/proc/self/task").unwrap();
+    let each = threads.map(|thread| {
+        let path = thread.unwrap().path();
+        let status = fs::read_to_string(path.join("status")).unwrap();
+        let line = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:"));
+        let waits = line.unwrap().trim().parse::<u64>().unwrap();
+        let stat = fs::read_to_string(path.join("stat")).unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks = |field: usize| fields[field].parse::<u64>().unwrap();
+        (waits, ticks(11) + ticks(12))
+    });
+    each.fold((0, 0), |sum, thread| (sum.0 + thread.0, sum.1 + thread.1))
+}
+
+#[test]
+fn an_idle_loop_wakes_nobody() {
+    let mut runner = Runner::builder().workers(4).build().unwrap();
+    runner
+        .run(async {
+            // All workers have a thread and have been busy.
+            let busy = |_| {
+                create_task(async {
+                    for _ in 0..1_000 {
+                        yield_now().await;
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
+                })
+            };
+            let tasks: Vec<_> = (0..64).map(busy).collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+            // A thread looks on, so that nothing of the loop has to wake for that.
+            let (before, after) = to_thread(|| {
+                std::thread::sleep(Duration::from_millis(300));
+                let before = waits_and_ticks();
+                std::thread::sleep(Duration::from_secs(3));
+                (before, waits_and_ticks())
+            })
+            .await;
+            let (waits, ticks) = (after.0 - before.0, after.1 - before.1);
+            assert!(waits <= 1, "{waits} waits in three seconds, one of them the onlooker's");
+            assert!(ticks <= 1, "{ticks} ticks in three seconds");
+        })
+        .unwrap();
+}

@@ -1,0 +1,177 @@
+//! A worker that is stuck freezes nothing but what belongs to it: while another worker exists, no other task, timer or socket is late.
+//!
+//! Alone in its binary: it measures time. Times are compared with those of a plain thread that does nothing but wait in the same period, so
+//! that a busy machine does not count against the loop.
+
+use asyncio::net::{TcpListener, TcpStream};
+use asyncio::{EventLoop, Runner, create_task, get_running_loop, secs, sleep, yield_now};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long the worker is stuck.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// As late as anything else may be.
+const LATE: Duration = Duration::from_millis(10);
+
+/// The worst lateness seen.
+#[derive(Clone, Default)]
+struct Worst(Arc<AtomicU64>);
+
+impl Worst {
+    fn note(&self, late: Duration) {
+        self.0.fetch_max(late.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// How late a plain thread's shortest sleeps are until it is told to end.
+fn machine(over: Arc<AtomicBool>) -> thread::JoinHandle<Duration> {
+    thread::spawn(move || {
+        let mut worst = Duration::ZERO;
+        while !over.load(Ordering::Relaxed) {
+            let before = Instant::now();
+            thread::sleep(Duration::from_millis(1));
+            worst = worst.max(before.elapsed().saturating_sub(Duration::from_millis(1)));
+        }
+        worst
+    })
+}
+
+/// Sleeps again and again, noting how late it wakes.
+async fn sleeper(over: Arc<AtomicBool>, worst: Worst) -> usize {
+    let mut wakes = 0;
+    while !over.load(Ordering::Relaxed) {
+        let due = Instant::now() + Duration::from_millis(2);
+        asyncio::sleep_until(due).await;
+        worst.note(due.elapsed());
+        wakes += 1;
+    }
+    wakes
+}
+
+/// Asks an echo server again and again, noting how long the answer takes.
+async fn asker(address: std::net::SocketAddr, over: Arc<AtomicBool>, worst: Worst) -> usize {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut answers = 0;
+    while !over.load(Ordering::Relaxed) {
+        let asked = Instant::now();
+        stream.write_all(b"ping").await.unwrap();
+        let mut answer = [0; 4];
+        stream.read_exact(&mut answer).await.unwrap();
+        worst.note(asked.elapsed());
+        answers += 1;
+        sleep(secs(0.001)).await;
+    }
+    answers
+}
+
+async fn echo(mut stream: TcpStream) {
+    let mut bytes = [0; 4];
+    while stream.read_exact(&mut bytes).await.is_ok() {
+        stream.write_all(&bytes).await.unwrap();
+    }
+}
+
+/// Starts `count` tasks that note how long they wait for their turn.
+fn start_noting(count: usize, worst: &Worst) {
+    for _ in 0..count {
+        let (made, worst) = (Instant::now(), worst.clone());
+        create_task(async move { worst.note(made.elapsed()) }).detach();
+    }
+}
+
+/// Blocks its worker, right after it has queued tasks and set a timer there.
+async fn stuck(worst: Worst, tasks: usize) {
+    let due = Instant::now() + Duration::from_millis(50);
+    let timer = worst.clone();
+    create_task(async move {
+        asyncio::sleep_until(due).await;
+        timer.note(due.elapsed());
+    })
+    .detach();
+    // Its timer is in this worker's wheel.
+    yield_now().await;
+    start_noting(tasks, &worst);
+    thread::sleep(STUCK);
+}
+
+/// Lets `tasks` be queued behind a stuck task, with sleeps and echoes going on; the worst lateness.
+fn lateness_beside_a_stuck_worker(workers: usize, tasks: usize) -> Duration {
+    let mut runner = Runner::builder().workers(workers).build().unwrap();
+    let (worst, over) = (Worst::default(), Arc::new(AtomicBool::new(false)));
+    let (noted, ends) = (worst.clone(), over.clone());
+    let counts = runner.run(async move {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = create_task(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                create_task(echo(stream)).detach();
+            }
+        });
+        let sleeps = create_task(sleeper(ends.clone(), noted.clone()));
+        let answers = create_task(asker(address, ends.clone(), noted.clone()));
+        sleep(secs(0.05)).await;
+        create_task(stuck(noted.clone(), tasks)).await.unwrap();
+        ends.store(true, Ordering::Relaxed);
+        let counts = (sleeps.await.unwrap(), answers.await.unwrap());
+        server.abort();
+        counts
+    });
+    let (sleeps, answers) = counts.unwrap();
+    assert!(sleeps > 100 && answers > 100, "things went on: {sleeps} sleeps, {answers} answers");
+    worst.get()
+}
+
+/// The most that the loop may be late, given what the machine does to a plain thread meanwhile.
+fn within_bounds(what: &str, measure: impl FnOnce() -> Duration) {
+    let over = Arc::new(AtomicBool::new(false));
+    let machine = machine(over.clone());
+    let worst = measure();
+    over.store(true, Ordering::Relaxed);
+    // What is measured has up to three waits for a processor in it: two workers and a server.
+    let bound = LATE + 3 * machine.join().unwrap();
+    assert!(worst <= bound, "{what}: {worst:?} late, of {bound:?}");
+}
+
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+#[test]
+fn one_task_behind_a_stuck_worker_is_found() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(|poison| poison.into_inner());
+    within_bounds("one task", || lateness_beside_a_stuck_worker(2, 1));
+}
+
+#[test]
+fn many_tasks_behind_a_stuck_worker_are_found() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(|poison| poison.into_inner());
+    within_bounds("many tasks", || lateness_beside_a_stuck_worker(4, 50));
+}
+
+/// Main itself blocks: everything else goes on.
+#[test]
+fn a_main_that_blocks_delays_nobody_else() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(|poison| poison.into_inner());
+    within_bounds("beside main", || {
+        let (worst, over) = (Worst::default(), Arc::new(AtomicBool::new(false)));
+        let (noted, ends) = (worst.clone(), over.clone());
+        let run = |event_loop: EventLoop| async move {
+            let sleeps = create_task(sleeper(ends.clone(), noted.clone()));
+            start_noting(1, &noted);
+            assert_eq!(event_loop, get_running_loop());
+            thread::sleep(STUCK);
+            ends.store(true, Ordering::Relaxed);
+            assert!(sleeps.await.unwrap() > 100);
+        };
+        let mut runner = Runner::builder().workers(2).build().unwrap();
+        let event_loop = runner.get_loop();
+        runner.run(run(event_loop)).unwrap();
+        worst.get()
+    });
+}
