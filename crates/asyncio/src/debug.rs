@@ -1,7 +1,11 @@
 //! Debug mode: slow steps are named, and calls from the wrong thread.
 //!
-//! Off, it costs the loop one load and a branch for each step; on, two readings of two clocks.
+//! Off, it costs the loop one load and a branch for each step; on, two readings of two clocks and two turns of a lock. A step that does not end is
+//! named while it lasts, by [`lookout`].
 
+mod lookout;
+
+use crate::debug::lookout::Lookout;
 use crate::diagnostics::Diagnostics;
 use crate::events::EventLoop;
 use asyncio_base::sync::Mutex;
@@ -36,6 +40,27 @@ pub struct Warning {
     pub duration: Option<Duration>,
 }
 
+impl Warning {
+    /// `Executing <Task …> took 0.123 seconds`.
+    fn of(step: &Step, duration: Duration, took: &str) -> Warning {
+        let seconds = duration.as_secs_f64();
+        let mut warning = Warning { duration: Some(duration), ..Warning::default() };
+        match step {
+            Step::Task(task) => {
+                warning.message = format!("Executing {task:?} {took} {seconds:.3} seconds");
+                warning.source = Some(task.location());
+                warning.task = Some(task.clone());
+            }
+            Step::Callback(handle) => {
+                warning.message = format!("Executing {handle:?} {took} {seconds:.3} seconds");
+                warning.source = Some(handle.location());
+                warning.handle = Some(handle.clone());
+            }
+        }
+        warning
+    }
+}
+
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
@@ -49,11 +74,16 @@ pub type WarningHandler = Arc<dyn Fn(&EventLoop, &Warning) + Send + Sync>;
 pub(crate) struct Watch {
     slow_after: Mutex<Duration>,
     handler: Mutex<Option<WarningHandler>>,
+    lookout: Lookout,
 }
 
 impl Watch {
     pub(crate) const fn new() -> Self {
-        Watch { slow_after: Mutex::new(SLOW_AFTER), handler: Mutex::new(None) }
+        Watch {
+            slow_after: Mutex::new(SLOW_AFTER),
+            handler: Mutex::new(None),
+            lookout: Lookout::new(),
+        }
     }
 }
 
@@ -67,7 +97,9 @@ impl Diagnostics {
     pub(crate) fn watch_step(&self, step: &Step, run: &mut dyn FnMut()) {
         let Some(event_loop) = self.event_loop() else { return run() };
         let (begun, worked) = (event_loop.time(), asyncio_process::thread_time());
+        let running = self.watch.lookout.begin(step, begun);
         run();
+        drop(running);
         let took = event_loop.time().saturating_duration_since(begun);
         if took >= *self.watch.slow_after.lock() {
             let worked = asyncio_process::thread_time().zip(worked);
@@ -92,20 +124,7 @@ impl Diagnostics {
 
 /// A step took long; `idle` is how much of it the thread was not on a processor.
 fn slow(step: &Step, took: Duration, idle: Option<Duration>) -> Warning {
-    let seconds = took.as_secs_f64();
-    let mut warning = Warning { duration: Some(took), ..Warning::default() };
-    match step {
-        Step::Task(task) => {
-            warning.message = format!("Executing {task:?} took {seconds:.3} seconds");
-            warning.source = Some(task.location());
-            warning.task = Some(task.clone());
-        }
-        Step::Callback(handle) => {
-            warning.message = format!("Executing {handle:?} took {seconds:.3} seconds");
-            warning.source = Some(handle.location());
-            warning.handle = Some(handle.clone());
-        }
-    }
+    let mut warning = Warning::of(step, took, "took");
     if let Some(idle) = idle.filter(|&idle| idle > took / 2) {
         let idle = idle.as_secs_f64();
         warning.message +=
@@ -119,6 +138,7 @@ impl EventLoop {
     ///
     /// * turns of tasks and callbacks that take [long](Self::set_slow_callback_duration), with the task's name and where it was made, and whether the
     ///   thread was waiting instead of working;
+    /// * those that have not ended after ten times as long, while they go on;
     /// * [`call_soon`](Self::call_soon), `call_later` and `call_at` on threads that do not run the loop, with the place of the call.
     ///
     /// A new loop is in debug mode if the environment variable `ASYNCIO_DEBUG` is set to something other than 0.
@@ -149,6 +169,9 @@ impl EventLoop {
     /// `loop.set_debug()`; the environment variable is `PYTHONASYNCIODEBUG`. There a call from the wrong thread is an error.
     pub fn set_debug(&self, debug: bool) {
         self.scheduler().set_watched(debug);
+        if debug {
+            lookout::start(self);
+        }
     }
 
     /// Whether the loop is in debug mode.

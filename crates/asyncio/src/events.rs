@@ -230,6 +230,10 @@ impl EventLoop {
         &self.0.scheduler
     }
 
+    pub(crate) fn driver(&self) -> &Wiring {
+        &self.0.wiring
+    }
+
     pub(crate) fn signals(&self) -> &Signals {
         self.0.wiring.signals()
     }

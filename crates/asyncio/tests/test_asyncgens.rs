@@ -613,7 +613,7 @@ fn every_generator_cleans_up_once() {
                     3 => std::mem::forget(generator),
                     4 => drop(create_task(async move { generator.next().await }).await),
                     // Held until the runner cancels it.
-                    _ => return pending::<()>().await,
+                    _ => pending::<()>().await,
                 }
             }));
             if number % 16 == 0 {

@@ -159,6 +159,31 @@ fn a_step_that_blocks_is_suspected() {
     event_loop.close().unwrap();
 }
 
+/// What does not end is named while it lasts.
+#[test]
+fn a_step_that_is_stuck_is_named_while_it_lasts() {
+    let event_loop = new_loop();
+    let (sender, told) = mpsc::channel();
+    event_loop.set_warning_handler(Some(move |_: &EventLoop, warning: &Warning| {
+        let _ = sender.send(warning.clone());
+    }));
+    event_loop.set_slow_callback_duration(secs(0.001));
+    event_loop.set_debug(true);
+    // It waits for its own warning.
+    let stuck = event_loop.create_task(async move { told.recv().map(|warning| (warning, told)) });
+    let handle = stuck.handle();
+    stuck.handle().set_name("stuck");
+    let (warning, told) = event_loop.run_until_complete(stuck).unwrap().unwrap().unwrap();
+    assert!(warning.message.starts_with("Executing <Task pending name='stuck' "), "{warning}");
+    assert!(warning.message.contains(" has taken 0."), "{warning}");
+    assert!(warning.message.ends_with(" and goes on: does it call something that blocks?"));
+    assert_eq!(warning.task, Some(handle));
+    assert!(warning.duration.unwrap() >= secs(0.01));
+    // And afterwards how long it was.
+    assert!(told.recv().unwrap().message.contains(" took 0."));
+    event_loop.close().unwrap();
+}
+
 /// CPython test_base_events: test_assert_is_current_event_loop
 ///
 /// A call from the wrong thread works here, and debug mode says where it is.
