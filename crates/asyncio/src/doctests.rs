@@ -16,6 +16,10 @@ struct CookbookTask;
 #[doc = include_str!("../../../docs/cookbook/future.md")]
 struct CookbookFuture;
 
+/// Many at once.
+#[doc = include_str!("../../../docs/cookbook/group.md")]
+struct CookbookGroup;
+
 /// Blocking code.
 #[doc = include_str!("../../../docs/cookbook/thread.md")]
 struct CookbookThread;
