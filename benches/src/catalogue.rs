@@ -7,12 +7,12 @@ use crate::runtimes::{
     Asyncio, Flume, Kanal, Smol, SmolLocal, SmolStatic, Tokio, TokioCurrentThread,
 };
 use crate::workloads::{
-    callbacks, messages, net, primitives, resting, spawn, switch, timers, wake,
+    bare, callbacks, messages, net, primitives, resting, spawn, switch, timers, wake,
 };
 use std::time::Duration;
 
 /// The runtimes that a comparison takes unless told: the number is that of workers.
-pub const RUNTIMES: [&str; 10] = [
+pub const RUNTIMES: [&str; 13] = [
     "asyncio-1",
     "tokio-ct",
     "tokio-1",
@@ -21,6 +21,9 @@ pub const RUNTIMES: [&str; 10] = [
     "smol-2",
     "smol-static-1",
     "smol-local",
+    "asyncio-sync",
+    "tokio-sync",
+    "smol-sync",
     "flume",
     "kanal",
 ];
@@ -81,8 +84,11 @@ pub fn of_runtime(name: &str) -> Option<(Vec<Workload>, usize)> {
         "smol" => [tasks::<Smol>(), io::<Smol>()].concat(),
         "smol-static" => [tasks::<SmolStatic>(), io::<SmolStatic>()].concat(),
         "smol-local" => [tasks::<SmolLocal>(), io::<SmolLocal>()].concat(),
-        "flume" => queues::<Flume>(),
-        "kanal" => queues::<Kanal>(),
+        "asyncio-sync" => bare::asyncio(),
+        "tokio-sync" => bare::tokio(),
+        "smol-sync" => bare::smol(),
+        "flume" => [queues::<Flume>(), bare::flume()].concat(),
+        "kanal" => [queues::<Kanal>(), bare::kanal()].concat(),
         _ => return None,
     };
     Some((workloads, workers))

@@ -1,4 +1,4 @@
-//! `oneshot` (`asyncio-sync/src/oneshot/slot.rs`).
+//! `oneshot` (`asyncio-sync/src/oneshot/slot.rs`, `half.rs`).
 #![cfg(asyncio_loom)]
 
 mod sync_common;
@@ -117,4 +117,48 @@ fn quick_oneshot_blocking_twin() {
         sender.send(7).unwrap();
         assert_eq!(thread.join().unwrap(), Ok(7));
     });
+}
+
+/// A waker that lives as long as somebody keeps it.
+struct Kept;
+
+impl std::task::Wake for Kept {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// A sender that has left a waker in the channel, which goes only when the channel is freed or the receiver goes.
+fn sender_with_waker(sender: &mut oneshot::Sender<u32>) -> Arc<Kept> {
+    let kept = Arc::new(Kept);
+    let waker = std::task::Waker::from(kept.clone());
+    let mut closed = std::pin::pin!(sender.closed());
+    assert!(closed.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+    kept
+}
+
+/// Sender and receiver leave at once: the second frees the channel, and with it the waker that was left in it.
+#[test]
+fn quick_oneshot_second_to_leave_frees() {
+    model("oneshot: second to leave frees", None, || {
+        let (mut sender, receiver) = oneshot::channel();
+        let kept = sender_with_waker(&mut sender);
+        let thread = spawn(move || sender.send(7).unwrap());
+        assert_eq!(block_on(receiver), Ok(7));
+        thread.join().unwrap();
+        assert_eq!(Arc::strong_count(&kept), 1);
+    });
+}
+
+/// The same, if the receiver gives up, or the sender does.
+#[test]
+fn quick_oneshot_second_to_leave_frees_after_a_cancel() {
+    for sends in [false, true] {
+        model("oneshot: second to leave frees after a cancel", None, move || {
+            let (mut sender, receiver) = oneshot::channel();
+            let kept = sender_with_waker(&mut sender);
+            let thread = spawn(move || if sends { sender.send(7).is_ok() } else { false });
+            poll_and_cancel(receiver);
+            thread.join().unwrap();
+            assert_eq!(Arc::strong_count(&kept), 1);
+        });
+    }
 }

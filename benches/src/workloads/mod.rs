@@ -1,5 +1,6 @@
 //! The workloads by family. Each function says what one operation is.
 
+pub mod bare;
 pub mod callbacks;
 pub mod messages;
 pub mod net;

@@ -26,7 +26,8 @@
 //! # Unsafe
 //!
 //! Two places. `guarded.rs`, the data behind a lock: three borrows and one `Sync`. `oneshot`, the value on its way from sender
-//! to receiver: one write, two takes and one `Sync`. Each says why it holds; everything else is safe code.
+//! to receiver (one write, two takes, one `Sync`) and the memory that the two own (one borrow, two frees, `Send` and `Sync`). Each
+//! says why it holds; everything else is safe code.
 #![deny(unsafe_code)]
 
 mod barrier;

@@ -1,11 +1,11 @@
 //! What is allocated, and what is kept.
 
-use asyncio_sync::{LifoQueue, PriorityQueue, Queue, Semaphore};
+use asyncio_sync::{LifoQueue, PriorityQueue, Queue, Semaphore, oneshot};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// The system's allocator, counting the bytes that are out. The tests of this file run one after the other, in one test.
 struct Counting;
@@ -41,6 +41,41 @@ fn kept(f: impl FnOnce()) -> usize {
     out() - before
 }
 
+fn every_end_of_a_oneshot() {
+    let mut cx = Context::from_waker(Waker::noop());
+    let value = || Box::new(7);
+    for waits in [false, true] {
+        for end in 0..6 {
+            let (sender, mut receiver) = oneshot::channel();
+            if waits {
+                assert!(Pin::new(&mut receiver).poll(&mut cx).is_pending());
+            }
+            match end {
+                0 => {
+                    sender.send(value()).unwrap();
+                    assert_eq!(Pin::new(&mut receiver).poll(&mut cx), Poll::Ready(Ok(value())));
+                }
+                1 => sender.send(value()).unwrap(),
+                2 => drop(sender),
+                3 => {
+                    drop(receiver);
+                    assert_eq!(sender.send(value()), Err(value()));
+                }
+                4 => {
+                    receiver.close();
+                    assert_eq!(sender.send(value()), Err(value()));
+                    assert!(receiver.try_recv().is_err());
+                }
+                _ => {
+                    sender.send(value()).unwrap();
+                    receiver.close();
+                    assert_eq!(receiver.try_recv(), Ok(value()));
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn memory_is_bounded_and_lazy() {
     const BURST: u64 = 10_000;
@@ -73,6 +108,8 @@ fn memory_is_bounded_and_lazy() {
     forgets!(Queue<u64>, 8);
     forgets!(LifoQueue<u64>, 8);
     forgets!(PriorityQueue<u64>, 16);
+
+    assert_eq!(kept(every_end_of_a_oneshot), 0, "a oneshot is freed however it ends");
 
     let semaphore = Semaphore::new(0);
     let mut waits = Vec::with_capacity(BURST as usize);

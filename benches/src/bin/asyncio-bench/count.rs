@@ -11,7 +11,7 @@ use self::tools::Tool;
 use crate::{Failure, apart, find, option, runtimes, switch, workloads};
 
 /// Whose counts are taken unless told.
-const COUNTED: &str = "asyncio-1,tokio-ct,tokio-1,smol-1,smol-static-1,smol-local,flume,kanal";
+const COUNTED: &str = "asyncio-1,tokio-ct,tokio-1,smol-1,smol-static-1,smol-local,asyncio-sync,tokio-sync,smol-sync,flume,kanal";
 
 /// Where the counts are kept.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/counts.txt");
@@ -21,7 +21,7 @@ pub(crate) fn count(words: &[&str]) -> Result<(), Failure> {
     let (save, check) = (switch(&mut words, "--save"), switch(&mut words, "--check"));
     let named = option(&mut words, "--runtimes")?;
     // With one worker each, as callgrind runs one thread at a time. A check is about ours: the peers do not change between two commits.
-    let usual = if check { "asyncio-1" } else { COUNTED };
+    let usual = if check { "asyncio-1,asyncio-sync" } else { COUNTED };
     let runtimes = runtimes(named.or(Some(usual)));
     let tools = tools::present();
     let mut counts = Counts::default();

@@ -7,14 +7,16 @@
 
 #![allow(unsafe_code)]
 
+mod half;
 mod slot;
 
 use crate::blocking::{block_on, refuse_in_task};
 use crate::wake::{let_others_run, wake_if};
 use asyncio_base::record;
-use asyncio_base::sync::{Arc, Mutex};
+use asyncio_base::sync::Mutex;
 use asyncio_base::wait::WaitKind;
-use slot::{CLOSED, GONE, RECEIVER, SENDER, SENT, Slot};
+use half::{Half, halves};
+use slot::{CLOSED, GONE, RECEIVER, RECEIVER_LEFT, SENDER, SENDER_LEFT, SENT, Slot};
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
@@ -77,14 +79,14 @@ impl<T> Shared<T> {
 #[track_caller]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let (slot, wakers) = (Slot::new(), Mutex::new(Wakers::default()));
-    let shared = Arc::new(Shared { slot, wakers, place: Location::caller() });
-    (Sender { shared: Some(shared.clone()) }, Receiver { shared: Some(shared) })
+    let (sender, receiver) = halves(Shared { slot, wakers, place: Location::caller() });
+    (Sender { shared: Some(sender) }, Receiver { shared: Some(receiver) })
 }
 
 /// Sends the value. Dropped without sending, it tells the receiver that none will come.
 pub struct Sender<T> {
     /// Empty once the value is sent.
-    shared: Option<Arc<Shared<T>>>,
+    shared: Option<Half<T, SENDER_LEFT>>,
 }
 
 impl<T> Sender<T> {
@@ -95,10 +97,15 @@ impl<T> Sender<T> {
     /// Gives the value back if the receiver has gone.
     #[inline]
     pub fn send(mut self, value: T) -> Result<(), T> {
-        // SAFETY: `self` is the only sender, and it is used up.
-        let before = unsafe { self.shared().slot.send(value) }?;
-        if let Some(shared) = self.shared.take() {
-            shared.tell_receiver(before);
+        let shared = self.shared.take().expect("a sender is used up by sending");
+        // SAFETY: `self` was the only sender, and it is used up.
+        match unsafe { shared.slot.send(value) } {
+            Ok(before) if before & RECEIVER == 0 => shared.has_left(),
+            Ok(before) => shared.tell_receiver(before),
+            Err(value) => {
+                shared.tell_receiver(shared.slot.mark(GONE));
+                return Err(value);
+            }
         }
         Ok(())
     }
@@ -183,7 +190,7 @@ impl<T> fmt::Debug for Closed<'_, T> {
 #[must_use = "a future does nothing unless it is awaited"]
 pub struct Receiver<T> {
     /// Empty once it has returned: there is nothing more to come, and nobody to tell.
-    shared: Option<Arc<Shared<T>>>,
+    shared: Option<Half<T, RECEIVER_LEFT>>,
 }
 
 impl<T> Receiver<T> {
@@ -235,8 +242,13 @@ impl<T> Receiver<T> {
         if word & SENT == 0 {
             return Some(Err(RecvError));
         }
-        // SAFETY: `self` was the only receiver until now, and has seen `SENT`.
-        Some(unsafe { shared.slot.take() }.ok_or(RecvError))
+        // SAFETY: `self` was the only receiver until now, and `word` has `SENT`.
+        let value = unsafe { shared.slot.take() };
+        if word & SENDER_LEFT != 0 {
+            // SAFETY: `word`, which was read with `Acquire`, says so.
+            unsafe { shared.free() };
+        }
+        Some(value.ok_or(RecvError))
     }
 
     /// Leaves a waker, unless there is something after all.

@@ -9,6 +9,7 @@
 //! | `CLOSED` | receiver | no value is wanted; one that is `SENT` already may still be taken |
 //! | `RECEIVER` | receiver | has left a waker with the lock |
 //! | `SENDER` | sender | has left a waker with the lock, to hear of `CLOSED` |
+//! | `SENDER_LEFT`, `RECEIVER_LEFT` | each its own | will not touch this memory any more: `half.rs` |
 //!
 //! Bits are only ever set. The slot belongs to the sender until `SENT` and to the receiver afterwards. There is one of each, by
 //! the types: `Sender::send` takes the sender, and a `Receiver` cannot be cloned.
@@ -16,7 +17,8 @@
 //! # Protocol
 //!
 //! *Send*: put the value in, then CAS `SENT` on, unless `CLOSED` is there, in which case the value is still the sender's. Did
-//! the word say `RECEIVER`, take its waker from the lock and call it.
+//! the word say `RECEIVER`, take its waker from the lock and call it, then leave; else `SENDER_LEFT` goes on with `SENT`. (The
+//! receiver cannot have left before: it would have said `CLOSED`.)
 //!
 //! *Receive*: `SENT`, take the value; `GONE`, there is none. Otherwise put a waker in the lock, then set `RECEIVER` by an RMW: if
 //! that finds `SENT` or `GONE`, be ready after all.
@@ -39,6 +41,8 @@ pub(super) const GONE: u32 = 2;
 pub(super) const CLOSED: u32 = 4;
 pub(super) const RECEIVER: u32 = 8;
 pub(super) const SENDER: u32 = 16;
+pub(super) const SENDER_LEFT: u32 = 32;
+pub(super) const RECEIVER_LEFT: u32 = 64;
 
 pub(super) struct Slot<T> {
     word: AtomicU32,
@@ -67,7 +71,8 @@ impl<T> Slot<T> {
         self.word.fetch_or(bits, Ordering::AcqRel)
     }
 
-    /// Puts the value in and sets `SENT`. Returns the bits that were set before, or the value if `CLOSED` was among them.
+    /// Puts the value in and sets `SENT`, and `SENDER_LEFT` too unless `RECEIVER` was set. Returns the bits that were set before, or
+    /// the value if `CLOSED` was among them.
     ///
     /// # Safety
     ///
@@ -79,7 +84,7 @@ impl<T> Slot<T> {
         // Mostly nothing has happened yet; else the exchange says what has.
         let mut word = 0;
         loop {
-            let sent = word | SENT;
+            let sent = word | SENT | if word & RECEIVER == 0 { SENDER_LEFT } else { 0 };
             match self.word.compare_exchange(word, sent, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(before) => return Ok(before),
                 Err(now) => word = now,
@@ -101,5 +106,13 @@ impl<T> Slot<T> {
     pub(super) unsafe fn take(&self) -> Option<T> {
         // SAFETY: `SENT` was released after the value was put in and has been seen: the slot is the receiver's, and we are it.
         self.value.with_mut(|slot| unsafe { (*slot).take() })
+    }
+}
+
+impl<T> Drop for Slot<T> {
+    /// To be freed is to be touched: models check that everybody else has done with the slot.
+    #[inline]
+    fn drop(&mut self) {
+        self.value.with_mut(|_| ());
     }
 }

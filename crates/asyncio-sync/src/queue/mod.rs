@@ -414,7 +414,12 @@ impl<S: Store> BaseQueue<S> {
     #[inline(always)]
     fn get_quickly(&self) -> Option<S::Item> {
         let mut state = self.state.lock();
-        if state.waiters.nobody() { state.pop() } else { None }
+        if !state.waiters.nobody() {
+            return None;
+        }
+        let item = state.pop()?;
+        drop(state);
+        Some(item)
     }
 
     /// Takes an item out or refuses; if there is no item for a newcomer, the lock comes back.
