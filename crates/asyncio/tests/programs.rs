@@ -5,9 +5,10 @@
 mod common;
 
 use asyncio::{
-    Context, ContextVar, EventLoop, ExceptionContext, Future, LoopClosed, RunError, TaskBuilder,
-    all_tasks, create_task, current_task, ensure_future, gather, get_event_loop, get_running_loop,
-    new_event_loop, run, secs, set_event_loop, sleep, yield_now,
+    Context, ContextVar, EventLoop, ExceptionContext, Future, LoopClosed, RunError, Runner, Task,
+    TaskBuilder, Warning, all_tasks, create_task, current_task, ensure_future, gather,
+    get_event_loop, get_running_loop, new_event_loop, run, secs, set_event_loop, sleep, to_thread,
+    wait, yield_now,
 };
 use common::{Log, new_loop, one_pass, panic_message, reports};
 use std::future::IntoFuture;
@@ -328,6 +329,55 @@ fn a_chain_of_coroutines_sleeps() {
     });
     assert_eq!(log.take(), ["Compute 1 + 2 …", "1 + 2 = 3"]);
     assert!(slept >= secs(0.02) && slept < GENEROUS, "{slept:?}");
+}
+
+/// Program P-task-4
+#[test]
+fn sleeps_overlap_blocking_calls_do_not_and_are_named_and_threads_help() {
+    const EACH: Duration = Duration::from_millis(10);
+    let mut runner = Runner::builder().workers(1).debug(true).build().unwrap();
+    let event_loop = runner.get_loop();
+    let log = Log::new();
+    let note = log.clone();
+    event_loop.set_slow_callback_duration(EACH);
+    event_loop.set_warning_handler(Some(move |_: &EventLoop, warning: &Warning| {
+        let name = warning.task.as_ref().map(|task| task.get_name().to_string());
+        note.push((name, warning.duration.unwrap()));
+    }));
+    let mut ten = |tasks: Vec<Task<()>>| runner.run(async { drop(wait(tasks).await) }).unwrap();
+
+    let (now, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let sleeping = |_| {
+        let (now, most) = (now.clone(), most.clone());
+        event_loop.create_task(async move {
+            most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            sleep(EACH).await;
+            now.fetch_sub(1, Ordering::SeqCst);
+        })
+    };
+    ten((0..10).map(sleeping).collect());
+    assert_eq!(most.load(Ordering::SeqCst), 10, "all sleep at the same time");
+
+    log.take();
+    let name = |n| format!("culprit {n}");
+    let block = |n| event_loop.create_task(async { thread::sleep(EACH) }).named(name(n));
+    ten((0..10).map(block).collect());
+    let named = log.take();
+    for n in 0..10 {
+        let found = named.iter().find(|(task, _)| *task == Some(name(n)));
+        assert!(found.is_some_and(|&(_, took)| took >= EACH), "{n}: {named:?}");
+    }
+
+    // Each blocks until all do: one after the other they would never end.
+    let barrier = Arc::new(std::sync::Barrier::new(5));
+    let in_threads = |_| {
+        let barrier = barrier.clone();
+        event_loop.create_task(to_thread(move || {
+            barrier.wait();
+        }))
+    };
+    ten((0..5).map(in_threads).collect());
+    runner.close();
 }
 
 /// Program P-task-5

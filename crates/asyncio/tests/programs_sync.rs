@@ -1,8 +1,9 @@
 //! The programs of primitives and queues, as `docs/cookbook/sync.md` tells them: what must be seen of each.
 
 use asyncio::{
-    Barrier, Condition, Event, LifoQueue, Lock, PriorityQueue, Queue, Semaphore, Task,
-    catch_cancelled, create_task, gather, interval, run, secs, sleep, with_finally, yield_now,
+    Barrier, Condition, Event, LifoQueue, Lock, PriorityQueue, Queue, Semaphore, Task, Yielder,
+    async_generator, catch_cancelled, create_task, gather, interval, run, secs, sleep,
+    with_finally, yield_now,
 };
 use futures_lite::{StreamExt, stream};
 use std::future::Future;
@@ -277,5 +278,42 @@ fn an_async_scope_cleans_up_with_awaits_however_it_ends() {
             }
             assert_eq!(closed.load(Relaxed), 1, "the clean-up has waited for the filler");
         });
+    }
+}
+
+/// Program P-sync-3
+#[test]
+fn a_generator_left_early_is_closed_by_its_loop_with_awaits() {
+    for is_leaked in [false, true] {
+        let closed = Arc::new(AtomicUsize::new(0));
+        let note = closed.clone();
+        run(async move {
+            let clean_up = || async move {
+                sleep(secs(0.001)).await;
+                note.fetch_add(1, Relaxed);
+            };
+            let ticks = async_generator(|items: Yielder<u32>| {
+                let body = async move {
+                    for n in 0.. {
+                        items.put(n).await;
+                        sleep(secs(0.001)).await;
+                    }
+                };
+                with_finally(body, clean_up)
+            });
+            let mut even_squares = ticks.map(|n| n * n).filter(|n| n % 2 == 0);
+            let mut seen = Vec::new();
+            while let Some(square) = even_squares.next().await {
+                seen.push(square);
+                if square >= 16 {
+                    break;
+                }
+            }
+            assert_eq!(seen, [0, 4, 16]);
+            if is_leaked {
+                std::mem::forget(even_squares);
+            }
+        });
+        assert_eq!(closed.load(Relaxed), 1);
     }
 }
