@@ -5,12 +5,12 @@
 #![cfg(asyncio_loom)]
 
 use asyncio_base::context::ContextSlot;
-use asyncio_base::sync::{AtomicUsize, Mutex, Ordering, thread};
+use asyncio_base::sync::{AtomicUsize, Mutex, Ordering, UnsafeCell, thread};
 use asyncio_loom_tests::{model, race};
 use asyncio_scheduler::promise::{Held, ListenerId, Outcome, Promise};
 use asyncio_task::{
     CancelledError, Forward, GroupDomain, Host, JoinError, Options, Ran, Runnable, Schedule, Task,
-    TaskList, Unretrieved, catch_cancelled, spawn, uncancellable,
+    TaskList, Unretrieved, block_in_scope, catch_cancelled, spawn, uncancellable,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
@@ -505,5 +505,54 @@ fn a_group_s_last_task_and_a_cancel() {
             (false, Ok(())) => "refused",
             (accepted, outcome) => panic!("accepted: {accepted}, outcome: {outcome:?}"),
         }
+    });
+}
+
+/// What a child of a scope borrows.
+struct Borrowed(UnsafeCell<u32>);
+
+// SAFETY: the model looks at it in turns; loom says so if that is wrong.
+unsafe impl Sync for Borrowed {}
+
+impl Borrowed {
+    fn add(&self) {
+        // SAFETY: as above.
+        self.0.with_mut(|value| unsafe { *value += 1 });
+    }
+}
+
+/// A thread waits in a scope × the child ends, or is cancelled and dropped, on another thread: what the child borrowed is the thread's again.
+#[test]
+fn a_scope_s_thread_and_its_child() {
+    let outcomes = ["cancelled", "ended"];
+    explore("a_scope_s_thread_and_its_child", 3, &outcomes, |lp| {
+        /// Touches what it borrows with its last breath.
+        struct Last<'a>(&'a Borrowed);
+        impl Drop for Last<'_> {
+            fn drop(&mut self) {
+                race();
+                self.0.add();
+            }
+        }
+        let borrowed = Borrowed(UnsafeCell::new(0));
+        let spawner = move |child| Some(lp.spawn(child).handle());
+        let (worker, ended) = block_in_scope(Box::new(spawner), |s| {
+            let last = Last(&borrowed);
+            let child = s.spawn(async move {
+                race();
+                drop(last);
+            });
+            let worker = thread::spawn(move || lp.run());
+            let accepted = child.cancel();
+            drop(child);
+            lp.run();
+            (worker, !accepted)
+        });
+        borrowed.add();
+        worker.join().unwrap();
+        // SAFETY: the child is gone.
+        let value = borrowed.0.with(|value| unsafe { *value });
+        assert_eq!(value, 2);
+        if ended { "ended" } else { "cancelled" }
     });
 }

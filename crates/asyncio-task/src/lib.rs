@@ -16,7 +16,8 @@
 //!
 //! The cell is reached through erased thin pointers, so this crate is where most of asyncio's unsafe code is: `cell.rs` and
 //! `header.rs` (the erased cell), `waker.rs` (the vtable), `waker_slot.rs` (a waker in one word), `list.rs` (the intrusive list of all
-//! tasks) and `borrowed.rs` (main's future, which stays in the frame of `run`). Each block names the rule of `state.rs` it
+//! tasks) `borrowed.rs` (main's future, which stays in the frame of `run`) and `scoped.rs` (tasks that borrow from a
+//! thread which waits for them). Each block names the rule of `state.rs` it
 //! stands on.
 
 mod blocking;
@@ -35,6 +36,7 @@ mod list;
 mod panics;
 mod runnable;
 mod schedule;
+mod scoped;
 pub mod state;
 mod task;
 mod waker;
@@ -58,4 +60,5 @@ pub use runnable::{Ran, Runnable};
 pub use schedule::{
     Host, Options, Schedule, ScheduleLocal, Unretrieved, spawn, spawn_cancelled, spawn_local,
 };
+pub use scoped::{BoxedChild, ChildSpawner, ScopedJoinHandle, ThreadScope, block_in_scope};
 pub use task::Task;

@@ -81,8 +81,8 @@ pub use asyncio_sync::{
     PriorityQueue, Queue, QueueEmpty, QueueFull, QueueShutDown, RwLock, Semaphore,
 };
 pub use asyncio_task::{
-    CancelOnDrop, CatchCancelled, Shield, Uncancellable, catch_cancelled, shield, uncancellable,
-    with_finally,
+    CancelOnDrop, CatchCancelled, ScopedJoinHandle, Shield, ThreadScope, Uncancellable,
+    catch_cancelled, shield, uncancellable, with_finally,
 };
 pub use asyncio_timer::{
     Interval, MissedTicks, Sleep, interval, interval_at, secs, sleep, sleep_until,

@@ -9,7 +9,8 @@ use crate::tasks::{Task, TaskBuilder};
 use asyncio_base::context::ContextSlot;
 use asyncio_scheduler::Loop;
 use asyncio_scheduler::callback::Kind;
-use asyncio_task::Options;
+use asyncio_scheduler::worker::is_worker;
+use asyncio_task::{BoxedChild, Options, ThreadScope};
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -199,6 +200,78 @@ where
             let options = Options { name: None, context: copied_context() };
             scheduler.try_spawn(async { resume_unwind(error.into_panic()) }, options, location)
         }
+    }
+}
+
+impl EventLoop {
+    /// Runs `body` on this thread, which is no worker, with a scope whose tasks run on this loop, in parallel, and may borrow what outlives the
+    /// call: it returns when they have all ended.
+    ///
+    /// The loop has to run meanwhile, on other threads: while it is idle its tasks make no step, and this waits for ever. A loop that is closed
+    /// drops the tasks, and this returns.
+    ///
+    /// # Panics
+    ///
+    /// On a worker of any loop, which must not be blocked. Resumes a panic of the body, else the first one of a task that was not joined.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio::{new_event_loop, yield_now};
+    ///
+    /// let event_loop = new_event_loop()?;
+    /// let remote = event_loop.clone();
+    /// let thread = std::thread::spawn(move || remote.run_forever());
+    /// let mut words = vec![String::from("a"), String::from("b")];
+    /// let lengths = event_loop.block_in_scope(|s| {
+    ///     let tasks: Vec<_> = words.iter_mut().map(|word| s.spawn(async {
+    ///         yield_now().await;
+    ///         word.push('!');
+    ///         word.len()
+    ///     })).collect();
+    ///     tasks.into_iter().map(|task| task.join().unwrap()).collect::<Vec<_>>()
+    /// });
+    /// assert_eq!(lengths, [2, 2]);
+    /// assert_eq!(words, ["a!", "b!"]);
+    /// event_loop.stop();
+    /// thread.join().unwrap()?;
+    /// event_loop.close()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// What does not outlive the call cannot be borrowed:
+    ///
+    /// ```compile_fail,E0373
+    /// # let event_loop = asyncio::new_event_loop().unwrap();
+    /// event_loop.block_in_scope(|s| {
+    ///     let inside = String::new();
+    ///     s.spawn(async { inside.len() });
+    /// });
+    /// ```
+    ///
+    /// nor can a handle be taken out:
+    ///
+    /// ```compile_fail
+    /// # let event_loop = asyncio::new_event_loop().unwrap();
+    /// let handle = event_loop.block_in_scope(|s| s.spawn(async {}));
+    /// ```
+    ///
+    /// # Python
+    ///
+    /// No twin; `run_coroutine_threadsafe` for each, and `result()` of all, comes near.
+    #[track_caller]
+    pub fn block_in_scope<'env, R>(
+        &'env self,
+        body: impl for<'scope> FnOnce(&'scope ThreadScope<'scope, 'env>) -> R,
+    ) -> R {
+        assert!(!is_worker(), "block_in_scope on a worker of a loop would block it");
+        let location = Location::caller();
+        let spawn = move |child: BoxedChild| {
+            let options = Options { name: None, context: copied_context() };
+            let task = self.scheduler().try_spawn(child, options, location);
+            task.ok().map(|task| task.handle())
+        };
+        asyncio_task::block_in_scope(Box::new(spawn), body)
     }
 }
 
