@@ -306,7 +306,7 @@ fn push_meets_the_end_of_the_run() {
             move || crew.bring(0)
         });
         crew.idle.shut();
-        crew.idle.wait_until_all_lie();
+        crew.idle.wait_until_all_lie(|| false);
         crew.inside.set(crew.inside.get() + 10);
         assert!(crew.idle.worker_to_wake().is_none() && crew.idle.some_sleeper().is_none());
         pusher.join().unwrap();

@@ -103,7 +103,8 @@ impl MockDriver {
 
 impl Driver for MockDriver {
     fn turn(&self, _worker: usize, wait: Wait) {
-        if wait == Wait::UntilReady {
+        // A model has no time: who watches sleeps until it is unparked.
+        if matches!(wait, Wait::UntilReady | Wait::AtMost(_)) {
             self.parker.block();
         }
         let due = std::mem::take(&mut *self.timers.lock());
@@ -121,15 +122,16 @@ impl Driver for MockDriver {
     }
 
     fn random(&self, _bound: usize) -> usize {
-        unreachable!("one worker has nothing to choose")
+        0
     }
 
-    fn start_thread(&self, _: String, _: Box<dyn FnOnce() + Send>) -> io::Result<Join> {
-        unreachable!("one worker is the thread that runs the loop")
+    fn start_thread(&self, _: String, body: Box<dyn FnOnce() + Send>) -> io::Result<Join> {
+        let thread = spawn(body);
+        Ok(Box::new(move || thread.join().unwrap()))
     }
 
-    fn as_worker(&self, _: usize, _: &mut dyn FnMut()) {
-        unreachable!("one worker is the thread that runs the loop")
+    fn as_worker(&self, _: usize, work: &mut dyn FnMut()) {
+        work();
     }
 }
 
@@ -159,8 +161,12 @@ impl Reporter for MockReporter {
 }
 
 fn new_loop() -> (Arc<Loop>, Arc<MockDriver>) {
+    loop_with_workers(1)
+}
+
+fn loop_with_workers(workers: usize) -> (Arc<Loop>, Arc<MockDriver>) {
     let driver = Arc::new(MockDriver::default());
-    (Loop::new(1, driver.clone(), Arc::new(MockReporter)), driver)
+    (Loop::new(workers, driver.clone(), Arc::new(MockReporter)), driver)
 }
 
 fn call(event_loop: &Loop, function: impl FnOnce() + Send + 'static) -> bool {
@@ -338,6 +344,61 @@ fn wake_meets_a_main_that_is_stopped() {
         assert!(run(&event_loop, main).is_none());
         assert!(event_loop.all_tasks().is_empty());
         thread.lock().take().unwrap().join().unwrap();
+        assert_eq!(event_loop.close(), Ok(true));
+    });
+}
+
+// ----- with two workers
+
+/// A thread calls, perhaps while both workers lie; the run ends and the loop is closed, and with it the other worker's thread.
+#[test]
+fn a_callback_meets_two_workers_and_close() {
+    model("loop: a callback meets two workers and close", Some(3), || {
+        let (event_loop, _) = loop_with_workers(2);
+        let other = event_loop.clone();
+        let caller = spawn(move || {
+            let stops = other.clone();
+            assert!(call(&other, move || stops.stop()));
+        });
+        event_loop.run_forever().unwrap();
+        assert_eq!(event_loop.close(), Ok(true));
+        caller.join().unwrap();
+    });
+}
+
+/// Two tasks, either of which may be stolen; the one that is run last stops the loop.
+#[test]
+fn tasks_are_shared_by_two_workers() {
+    model("loop: tasks are shared by two workers", Some(3), || {
+        let (event_loop, _) = loop_with_workers(2);
+        let left = Arc::new(AtomicUsize::new(2));
+        for _ in 0..2 {
+            let (left, stops) = (left.clone(), event_loop.clone());
+            let future = async move {
+                if left.fetch_sub(1, Relaxed) == 1 {
+                    stops.stop();
+                }
+            };
+            event_loop.spawn(future, Options::default(), Location::caller()).detach();
+        }
+        event_loop.run_forever().unwrap();
+        assert_eq!(left.load(Relaxed), 0);
+        assert_eq!(event_loop.close(), Ok(true));
+    });
+}
+
+/// Main waits for a task, which another worker may run: main's wake-up ends the sleep of worker 0 wherever that sleeps.
+#[test]
+fn main_waits_for_a_task_of_another_worker() {
+    model("loop: main waits for a task of another worker", Some(2), || {
+        let (event_loop, _) = loop_with_workers(2);
+        let task = event_loop.spawn(async { 7 }, Options::default(), Location::caller());
+        let idle = event_loop.spawn(async {}, Options::default(), Location::caller());
+        let main = async {
+            idle.await.unwrap();
+            task.await.unwrap()
+        };
+        assert!(matches!(run(&event_loop, main), Some(MainOutcome::Returned(7))));
         assert_eq!(event_loop.close(), Ok(true));
     });
 }

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// `asyncio::run`: the thread that calls is worker 0.
+/// A runner: the thread that calls is worker 0.
 #[derive(Debug)]
 pub struct Asyncio;
 
@@ -22,8 +22,11 @@ impl Runtime for Asyncio {
     type Remote = EventLoop;
 
     fn run<F: Future>(workers: usize, main: F) -> F::Output {
-        assert_eq!(workers, 1, "a loop has one worker");
-        asyncio::run(main)
+        let runner = asyncio::Runner::builder().workers(workers).build();
+        let mut runner = runner.expect("the system gives a poller");
+        let output = runner.run(main).expect("no main of a workload fails");
+        runner.close();
+        output
     }
 
     fn spawn<F>(future: F) -> Task<F::Output>

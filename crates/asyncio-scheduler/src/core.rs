@@ -25,6 +25,7 @@ use crate::driver::Reporter;
 use crate::event_loop::Loop;
 use crate::idle::{Idle, Retired};
 use crate::panics::contain;
+use crate::right::Right;
 use crate::run_queue::{Entry, Injector, RunQueue, Stolen};
 use crate::shard::Shard;
 use crate::threads::Threads;
@@ -46,8 +47,8 @@ pub(crate) struct Core {
     pub(crate) idle: Idle,
     pub(crate) watch: Watch,
     pub(crate) threads: Threads,
-    /// The right to call the driver's `turn`. Held while it blocks, so it is only ever tried, except at the end of a run.
-    pub(crate) driving: Mutex<()>,
+    /// The right to call the driver's `turn` for more than the timers; taken also while that blocks.
+    pub(crate) driving: Right,
     /// Tasks of worker 0 alone.
     pub(crate) local: LocalSide,
     owner: Mutex<Owner>,
@@ -128,7 +129,7 @@ impl Core {
             idle: Idle::new(workers),
             watch: Watch::new(),
             threads: Threads::new(),
-            driving: Mutex::new(()),
+            driving: Right::new(),
             local,
             owner: Mutex::new(Owner::Nobody),
         }));

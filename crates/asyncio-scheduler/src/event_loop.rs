@@ -491,8 +491,7 @@ impl Drop for Running {
         if core.workers() > 1 {
             // One may sleep in the driver: `idle.rs`.
             self.event_loop.driver().unpark();
-            drop(core.driving.lock());
-            core.idle.wait_until_all_lie();
+            core.idle.wait_until_all_lie(|| core.driving.is_taken());
         }
         drop(self.worker.take());
         self.event_loop.stopping.store(false, Ordering::Relaxed);

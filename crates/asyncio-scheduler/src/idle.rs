@@ -29,9 +29,9 @@
 //! # Open and shut
 //!
 //! The run opens the word for worker 0 and shuts it at its end. Shut, nobody is woken: counting up needs the open word, under
-//! the lock. So when worker 0 has waited for the count to become zero, all workers lie, and none gets up; but for one that lies in the driver.
-//! That one counts itself up before it gives the right to the driver back. So worker 0 ends its sleep, takes that right, which
-//! nobody takes any more for a loop that is shut, and waits for the count once more.
+//! the lock. So when worker 0 has waited for the count to become zero, all workers lie, and none gets up; but for one that sleeps in the driver.
+//! That one counts itself up before it gives the right to the driver back, and then lies down once more. So worker 0 waits for both, the count
+//! and the right, and looks at them whenever somebody lies down.
 //!
 //! # Orderings
 //!
@@ -258,10 +258,10 @@ impl Idle {
         sleepers.push(0);
     }
 
-    /// Waits until all lie; for worker 0, after it has shut.
-    pub fn wait_until_all_lie(&self) {
+    /// Waits until all lie and nobody is in the driver; for worker 0, after it has shut.
+    pub fn wait_until_all_lie(&self, is_in_driver: impl Fn() -> bool) {
         let mut sleepers = self.sleepers.lock();
-        while Word(self.word.load(Ordering::Acquire)).awake() > 0 {
+        while Word(self.word.load(Ordering::Acquire)).awake() > 0 || is_in_driver() {
             sleepers = self.all_lie.wait(sleepers);
         }
     }

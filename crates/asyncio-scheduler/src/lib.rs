@@ -34,6 +34,7 @@ mod pace;
 mod panics;
 pub mod parker;
 pub mod promise;
+mod right;
 pub mod run_queue;
 mod search;
 mod shard;

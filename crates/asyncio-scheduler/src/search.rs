@@ -99,7 +99,7 @@ impl Worker {
     /// Sleeps in the driver, if nobody else is there, until there may be work. Else worker 0 parks, and for another it is false:
     /// it is to do so outside of the loop.
     pub(crate) fn rest(&self) -> bool {
-        if let Some(_right) = self.core.driving.try_lock() {
+        if let Some(_right) = self.core.driving.try_take() {
             self.rest_in_driver();
             return true;
         }

@@ -172,7 +172,7 @@ impl Worker {
     /// False if the worker is to lie.
     fn collect(&self, may_sleep: bool) -> bool {
         self.take_injected();
-        let may_sleep = may_sleep && !self.has_entries() && !self.event_loop.is_stopping();
+        let may_sleep = may_sleep && !self.has_entries() && !self.is_stopping();
         if may_sleep && !self.search() {
             let rested = self.rest();
             self.take_injected();
@@ -180,6 +180,11 @@ impl Worker {
         }
         self.glance();
         true
+    }
+
+    /// Whether this is worker 0 and to end its run; the others go on until it has.
+    fn is_stopping(&self) -> bool {
+        self.shard.index == 0 && self.event_loop.is_stopping()
     }
 
     fn take_injected(&self) {
@@ -198,7 +203,7 @@ impl Worker {
         if !self.pace.is_due() {
             return self.turn(Wait::TimersOnly);
         }
-        let right = self.core.driving.try_lock();
+        let right = self.core.driving.try_take();
         // Without the right somebody else looks.
         self.turn(if right.is_some() { Wait::No } else { Wait::TimersOnly });
         drop(right);
