@@ -37,7 +37,7 @@ pub struct Loop {
     reporter: Arc<dyn Reporter>,
     /// Worker 0 is unparked after it is set.
     stopping: AtomicBool,
-    /// Steps are run through the reporter. Read before each, so relaxed: a step more or less does not matter.
+    /// Steps are run through the reporter. Relaxed: a step more or less does not matter.
     watched: AtomicBool,
     /// Why a worker other than worker 0 could not go on; the run ends with it.
     failure: Mutex<Option<Box<dyn Any + Send>>>,
@@ -96,7 +96,7 @@ impl Loop {
         }
     }
 
-    /// Has every step run by [`Reporter::watch`], or no longer. Any thread, at any time.
+    /// Has every step run by [`Reporter::watch`], or no longer, from the next pass on. Any thread, at any time.
     pub fn set_watched(&self, watched: bool) {
         self.watched.store(watched, Ordering::Relaxed);
     }

@@ -251,6 +251,10 @@ impl Worker {
             self.be_busy();
         }
         self.pace.ran(pinned + queued);
+        // All that debug mode costs while it is off.
+        if self.event_loop.is_watched() {
+            return self.run_watched_entries(pinned, queued);
+        }
         self.pinned.iter().for_each(|queue| self.run_from(queue, pinned));
         self.run_from(&self.queue, queued);
     }
@@ -277,14 +281,22 @@ impl Worker {
     /// Runs an entry of this queue of the worker's.
     fn run(&self, entry: Entry, queue: &RunQueue) {
         match entry {
-            // The one branch that debug mode costs while it is off.
-            entry if self.event_loop.is_watched() => self.run_watched(entry, queue),
             Entry::Task(token) => self.after_turn(token.run(self.budget()), queue),
             Entry::Ticket => self.after_callback(self.event_loop.lane().run_one()),
         }
     }
 
     #[cold]
+    #[inline(never)]
+    fn run_watched_entries(&self, pinned: usize, queued: usize) {
+        let pinned = self.pinned.iter().map(|queue| (queue, pinned));
+        for (queue, count) in pinned.chain([(&self.queue, queued)]) {
+            iter::from_fn(|| queue.pop())
+                .take(count)
+                .for_each(|entry| self.run_watched(entry, queue));
+        }
+    }
+
     fn run_watched(&self, entry: Entry, queue: &RunQueue) {
         let event_loop = &self.event_loop;
         match entry {
@@ -304,6 +316,7 @@ impl Worker {
     }
 
     /// A task that was woken while it ran goes to the back of its queue.
+    #[inline(always)]
     fn after_turn(&self, ran: Ran, queue: &RunQueue) {
         match ran {
             Ran::Again(token) if ptr::eq(queue, &self.queue) => {
@@ -314,6 +327,7 @@ impl Worker {
         }
     }
 
+    #[inline(always)]
     fn after_callback(&self, spent: Spent) {
         (0..spent.owed).for_each(|_| self.queue.push(Entry::Ticket));
         if let Some(panicked) = spent.panicked {

@@ -1,6 +1,6 @@
 //! Debug mode: slow steps are named, and calls from the wrong thread.
 //!
-//! Off, it costs the loop one load and a branch for each step; on, two readings of two clocks and two turns of a lock. A step that does not end is
+//! Off, it costs the loop one load and a branch for each pass; on, two readings of two clocks and two turns of a lock. A step that does not end is
 //! named while it lasts, by [`lookout`].
 
 mod lookout;
