@@ -143,7 +143,7 @@ fn a_child_can_be_cancelled_and_a_closed_loop_drops_it() {
     closed.block_in_scope(|s| {
         let child = s.spawn(async { unreachable!("the loop is closed") });
         assert!(child.is_finished());
-        let error: asyncio::JoinError = child.join().map(|()| ()).unwrap_err();
+        let error: asyncio::JoinError = child.join().unwrap_err();
         assert!(error.is_cancelled());
     });
 }

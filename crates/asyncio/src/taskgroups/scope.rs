@@ -1,0 +1,203 @@
+//! The scope of a group: runs the body, waits for the tasks, and gives what comes of both.
+
+use super::{Failure, Panic, Phase, TaskGroup, report};
+use crate::exception_group::ExceptionGroup;
+use asyncio_task::{GroupDomain, TaskHandle};
+use pin_project_lite::pin_project;
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// The scope's side.
+pub(super) struct Scope<'a, E: Send + 'static, R> {
+    group: &'a TaskGroup<E>,
+    domain: GroupDomain,
+    stage: Stage,
+    value: Option<R>,
+    /// The body's, which comes after those of the tasks.
+    failure: Option<Failure<E>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Body,
+    /// Waits for the tasks.
+    Ending,
+    /// A request from outside goes on: pending until dropped.
+    Unwinding,
+}
+
+impl<'a, E: Send + 'static, R> Scope<'a, E, R> {
+    pub(super) fn new(group: &'a TaskGroup<E>) -> Self {
+        let domain = GroupDomain::new();
+        Scope { group, domain, stage: Stage::Body, value: None, failure: None }
+    }
+
+    pub(super) fn poll<F>(
+        &mut self,
+        body: Pin<&mut Option<CatchPanic<F>>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<R, ExceptionGroup<E>>>
+    where
+        F: Future<Output = Result<R, E>>,
+    {
+        if self.stage == Stage::Body {
+            std::task::ready!(self.poll_body(body, cx));
+            self.stage = Stage::Ending;
+        }
+        if self.stage == Stage::Ending {
+            std::task::ready!(self.poll_ending(cx));
+            return self.end();
+        }
+        Poll::Pending
+    }
+
+    fn poll_body<F>(
+        &mut self,
+        mut body: Pin<&mut Option<CatchPanic<F>>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()>
+    where
+        F: Future<Output = Result<R, E>>,
+    {
+        let waker = cx.waker().clone();
+        let stale = self.group.0.lock().scope.replace(waker);
+        drop(stale);
+        loop {
+            // Before the body runs again, if it is asked to end it is.
+            if std::mem::take(&mut self.group.0.lock().interrupts) {
+                self.domain.cancel();
+            }
+            match self.domain.poll_body(body.as_mut(), cx) {
+                Poll::Ready(ended) => {
+                    self.body_ended(ended);
+                    return Poll::Ready(());
+                }
+                // It may have cancelled its own group.
+                Poll::Pending if !self.group.0.lock().interrupts => return Poll::Pending,
+                Poll::Pending => {}
+            }
+        }
+    }
+
+    fn body_ended(&mut self, ended: Option<std::thread::Result<Result<R, E>>>) {
+        match ended {
+            Some(Ok(Ok(value))) => {
+                self.value = Some(value);
+                return;
+            }
+            Some(Ok(Err(error))) => self.failure = Some(Failure::Error(error)),
+            Some(Err(panic)) => self.failure = Some(Failure::Panic(panic)),
+            None => {}
+        }
+        self.group.abort(None);
+    }
+
+    /// Ready when every task has ended.
+    fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.domain.poll_ending(cx) {
+            self.group.abort(None);
+        }
+        let waker = cx.waker().clone();
+        let mut state = self.group.0.lock();
+        state.is_ending = true;
+        let stale = state.scope.replace(waker);
+        let is_empty = state.children.is_empty();
+        let is_over = is_empty && state.leaving.iter().all(TaskHandle::done);
+        if is_over {
+            state.phase = Phase::Over;
+        }
+        drop(state);
+        drop(stale);
+        if is_over {
+            return Poll::Ready(());
+        }
+        if is_empty {
+            // The last one's future is dropped and its worker is about to say that it is done.
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    /// All tasks have ended.
+    fn end(&mut self) -> Poll<Result<R, ExceptionGroup<E>>> {
+        let mut state = self.group.0.lock();
+        if let Some(failure) = self.failure.take() {
+            state.keep(failure);
+        }
+        let errors = std::mem::take(&mut state.errors);
+        let panics = std::mem::take(&mut state.panics);
+        drop(state);
+        if let Some(panic) = first_panic(panics) {
+            errors.into_iter().for_each(|error| report(SUPPRESSED, Failure::Error(error)));
+            resume_unwind(panic);
+        }
+        // With errors, a request from outside is given back and strikes after the group.
+        if errors.is_empty() && self.domain.raise() {
+            self.stage = Stage::Unwinding;
+            return Poll::Pending;
+        }
+        self.domain.give_back();
+        let value = self.value.take().filter(|_| errors.is_empty());
+        Poll::Ready(value.ok_or_else(|| {
+            let cancelled = errors.is_empty();
+            let message = if cancelled { "the TaskGroup was cancelled" } else { UNHANDLED };
+            ExceptionGroup::new(message, errors)
+        }))
+    }
+}
+
+const UNHANDLED: &str = "unhandled errors in a TaskGroup";
+const SUPPRESSED: &str = "TaskGroup task exception was not propagated because of a panic";
+
+/// The panic to go on with; the others are reported.
+fn first_panic(panics: Vec<Panic>) -> Option<Panic> {
+    let mut panics = panics.into_iter();
+    let first = panics.next();
+    panics.for_each(|panic| report::<Infallible>(SUPPRESSED, Failure::Panic(panic)));
+    first
+}
+
+impl<E: Send + 'static, R> Drop for Scope<'_, E, R> {
+    fn drop(&mut self) {
+        let mut state = self.group.0.lock();
+        if state.phase == Phase::Over {
+            return;
+        }
+        state.phase = Phase::Abandoned;
+        let children = state.handles(None);
+        let scope = state.scope.take();
+        let errors = std::mem::take(&mut state.errors);
+        let panics = std::mem::take(&mut state.panics);
+        drop(state);
+        children.iter().for_each(|child| {
+            child.cancel();
+        });
+        drop(scope);
+        let errors = errors.into_iter().map(Failure::Error);
+        let failures = errors.chain(panics.into_iter().map(Failure::Panic));
+        failures.for_each(|failure| report("a TaskGroup was dropped with a failed task", failure));
+    }
+}
+
+pin_project! {
+    /// Turns a panic of the body into a value.
+    pub(super) struct CatchPanic<F> {
+        #[pin]
+        pub(super) future: F,
+    }
+}
+
+impl<F: Future> Future for CatchPanic<F> {
+    type Output = std::thread::Result<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let future = self.project().future;
+        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    }
+}
