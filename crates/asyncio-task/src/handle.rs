@@ -85,6 +85,14 @@ impl TaskHandle {
         if self.done() { None } else { self.header().wait.get() }
     }
 
+    /// Whether the task waits for somebody to wake it: it is not done, nobody runs it, and it is not queued to be run.
+    ///
+    /// With several workers it may have been woken when the caller reads the answer.
+    pub fn is_waiting(&self) -> bool {
+        let state = self.header().state.load();
+        state.wakes() == 0 && !state.has(COMPLETE)
+    }
+
     /// Whether the task has ended, in whatever way.
     pub fn done(&self) -> bool {
         self.header().state.load().has(COMPLETE)

@@ -59,6 +59,26 @@ fn one_task_awaits_another() {
 }
 
 #[test]
+fn a_task_waits_unless_it_is_queued_or_running_or_done() {
+    let (lp, remote) = (Loop::new(), Remote::default());
+    let inner = remote.future(());
+    let task = lp.spawn(async move {
+        let own = asyncio_task::current().unwrap();
+        assert!(!own.is_waiting(), "it runs");
+        inner.await;
+        assert!(!own.is_waiting(), "it runs again");
+    });
+    let handle = task.handle();
+    assert!(!handle.is_waiting(), "it is queued");
+    lp.run();
+    assert!(handle.is_waiting());
+    remote.finish();
+    assert!(!handle.is_waiting(), "it is woken");
+    lp.run();
+    assert!(task.done() && !handle.is_waiting());
+}
+
+#[test]
 fn a_borrowed_await_takes_nothing() {
     let (lp, remote, alive) = (Loop::new(), Remote::default(), Alive::default());
     let task = lp.spawn(remote.future(alive.token()));

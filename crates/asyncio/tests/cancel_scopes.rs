@@ -1,9 +1,13 @@
 //! Cancellation that can answer: the rules of the cancel tree, one test each.
 
+#[path = "common/settle.rs"]
+mod settle;
+
 use asyncio::{
     Task, TimeoutError, catch_cancelled, create_task, run, secs, shield, sleep, timeout,
     timeout_scope, uncancellable, with_finally, yield_now,
 };
+use settle::settle;
 use std::future::{Future, pending};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -32,13 +36,6 @@ struct OnDrop(Log, &'static str);
 impl Drop for OnDrop {
     fn drop(&mut self) {
         self.0.say(self.1);
-    }
-}
-
-/// Lets a fresh task reach its first wait.
-async fn settle() {
-    for _ in 0..5 {
-        yield_now().await;
     }
 }
 

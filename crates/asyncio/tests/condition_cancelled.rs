@@ -1,18 +1,16 @@
 //! `Condition.wait` in a task that is cancelled: the lock is always taken again before the cancellation goes on.
 
+#[path = "common/settle.rs"]
+mod settle;
+
 use asyncio::sync::condition::Guard;
 use asyncio::{
     Condition, Task, TimeoutError, catch_cancelled, create_task, gather, secs, timeout,
     uncancellable, yield_now,
 };
+use settle::settle;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-async fn settle() {
-    for _ in 0..10 {
-        yield_now().await;
-    }
-}
 
 /// Waits for a notification and counts the wake-ups that were not cancelled.
 fn waiter(condition: &Arc<Condition<u32>>, notified: &Arc<AtomicUsize>) -> Task<()> {

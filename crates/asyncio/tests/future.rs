@@ -1,10 +1,14 @@
 //! The settable future, after CPython's `test_futures.py`.
 #![allow(missing_docs)]
 
+#[path = "common/in_order.rs"]
+mod in_order;
+
 use asyncio::{
     CancelledError, EventLoop, ExceptionContext, Future, FutureError, InvalidStateError, RunError,
     create_task, get_running_loop, shield, yield_now,
 };
+use in_order::run_in_order;
 use std::sync::{Arc, Mutex};
 
 #[derive(Clone, Default)]
@@ -84,11 +88,12 @@ fn a_done_future_is_awaited_without_yielding() {
     });
 }
 
+/// [C]: tasks that await it run in the order of their waking.
 #[test]
 fn awaiters_and_callbacks_come_in_the_order_of_registration() {
     let log = Log::default();
     let noted = log.clone();
-    asyncio::run(async move {
+    run_in_order(async move {
         let future: Future<u32> = get_running_loop().create_future();
         let wait = |name: &'static str| {
             let (future, log) = (future.clone(), noted.clone());

@@ -4,8 +4,8 @@ mod together;
 
 use asyncio::{
     Event, Future, FutureError, LocalScope, Queue, Task, catch_cancelled, create_task, join,
-    new_event_loop, now, race, scope, secs, select, sleep, timeout, uncancellable, with_finally,
-    yield_now,
+    new_event_loop, now, race, run, scope, secs, select, sleep, timeout, uncancellable,
+    with_finally, yield_now,
 };
 use std::cell::RefCell;
 use std::future::{pending, ready};
@@ -13,7 +13,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use together::{Log, OnDrop, run, settle};
+use together::{Log, OnDrop, settle};
 
 // ----- join!
 

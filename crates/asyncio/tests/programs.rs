@@ -10,7 +10,7 @@ use asyncio::{
     get_event_loop, get_running_loop, new_event_loop, run, secs, set_event_loop, sleep, to_thread,
     wait, yield_now,
 };
-use common::{Log, new_loop, one_pass, panic_message, reports};
+use common::{Log, new_loop, one_pass, panic_message, reports, run_in_order, settle};
 use std::future::IntoFuture;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -272,7 +272,7 @@ fn callbacks_see_their_context() {
         event_loop.call_soon(note());
         event_loop.call_soon_in(&own, note());
         USER.set("too late");
-        yield_now().await;
+        settle().await;
     });
     assert_eq!(outside.take(), [None, Some("caller's"), Some("own")]);
 }
@@ -420,8 +420,7 @@ fn done_callbacks_are_told_in_order() {
         (&task).await;
         assert_eq!(log.take(), [("one", 1), ("bound", 11)]);
         task.add_done_callback(note("late", 0));
-        assert!(log.take().is_empty());
-        yield_now().await;
+        settle().await;
         assert_eq!(task.await.unwrap(), 1);
     });
     assert_eq!(outside.take(), [("late", 1)]);
@@ -449,6 +448,7 @@ fn tasks_have_names_and_can_be_found() {
 /// Program P-task-9
 #[test]
 fn two_loops_alternate_and_any_type_can_be_awaited() {
+    // [C]: a sleep of nothing lets all others run.
     struct Answer(u32);
     impl IntoFuture for Answer {
         type Output = u32;
@@ -459,7 +459,7 @@ fn two_loops_alternate_and_any_type_can_be_awaited() {
     }
     let log = Log::new();
     let outside = log.clone();
-    run(async move {
+    run_in_order(async move {
         let count = |name| {
             let log = log.clone();
             create_task(async move {
@@ -522,8 +522,7 @@ fn callbacks_of_a_future_get_it_in_order() {
                 .add_done_callback(move |future| log.push((n, future.result().unwrap().unwrap())));
         }
         future.set_result("done").unwrap();
-        assert!(log.take().is_empty());
-        yield_now().await;
+        settle().await;
     });
     assert_eq!(outside.take(), [(1, "done"), (2, "done"), (3, "done")]);
 }
@@ -562,11 +561,13 @@ fn a_future_is_finished_once() {
 }
 
 /// Program P-future-5
+///
+/// [C]: they are woken in the order of their waiting; that they also run in it takes one worker.
 #[test]
 fn two_tasks_await_one_future_in_their_order() {
     let log = Log::new();
     let outside = log.clone();
-    run(async move {
+    run_in_order(async move {
         let future: Future<u32> = get_running_loop().create_future();
         let wait = |name| {
             let (future, log) = (future.clone(), log.clone());

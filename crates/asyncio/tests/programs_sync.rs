@@ -1,11 +1,18 @@
 //! The programs of primitives and queues, as `docs/cookbook/sync.md` tells them: what must be seen of each.
 
+#[path = "common/in_order.rs"]
+mod in_order;
+#[path = "common/settle.rs"]
+mod settle;
+
 use asyncio::{
     Barrier, Condition, Event, LifoQueue, Lock, PriorityQueue, Queue, Semaphore, Task, Yielder,
     async_generator, catch_cancelled, create_task, gather, interval, run, secs, sleep,
-    with_finally, yield_now,
+    with_finally,
 };
 use futures_lite::{StreamExt, stream};
+use in_order::run_in_order;
+use settle::settle;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -20,14 +27,21 @@ where
     (0..n).map(|i| create_task(make(i))).collect()
 }
 
-async fn all<T: Send + 'static>(tasks: Vec<Task<T>>) -> Vec<T> {
-    gather(tasks).await.unwrap()
+/// Each task waits before the next one is made.
+async fn tasks_in_turn<F>(n: usize, make: impl Fn(usize) -> F) -> Vec<Task<F::Output>>
+where
+    F: Future<Output: Send + 'static> + Send + 'static,
+{
+    let mut tasks = Vec::new();
+    for i in 0..n {
+        tasks.push(create_task(make(i)));
+        settle().await;
+    }
+    tasks
 }
 
-async fn settle() {
-    for _ in 0..10 {
-        yield_now().await;
-    }
+async fn all<T: Send + 'static>(tasks: Vec<Task<T>>) -> Vec<T> {
+    gather(tasks).await.unwrap()
 }
 
 /// Program P-sync-1
@@ -35,7 +49,8 @@ async fn settle() {
 fn a_lock_keeps_a_read_and_its_write_together_and_serves_in_order() {
     run(async {
         let (sum, order) = (Arc::new(Lock::new(0)), Seen::default());
-        let adders = tasks(10, |i| {
+        let held = sum.acquire().await;
+        let adders = tasks_in_turn(10, |i| {
             let (sum, order) = (sum.clone(), order.clone());
             async move {
                 let mut sum = sum.acquire().await;
@@ -45,6 +60,8 @@ fn a_lock_keeps_a_read_and_its_write_together_and_serves_in_order() {
                 *sum = seen + i;
             }
         });
+        let adders = adders.await;
+        drop(held);
         all(adders).await;
         assert_eq!(*sum.acquire().await, 45);
         assert_eq!(*order.lock().unwrap(), (0..10).collect::<Vec<_>>());
@@ -52,9 +69,11 @@ fn a_lock_keeps_a_read_and_its_write_together_and_serves_in_order() {
 }
 
 /// Program P-sync-1
+///
+/// [C]: all are woken in the order of their waiting; that they also run in it takes one worker.
 #[test]
 fn an_event_lets_ten_waiters_go_in_order() {
-    run(async {
+    run_in_order(async {
         let (event, order) = (Arc::new(Event::new()), Seen::default());
         let waiters = tasks(10, |i| {
             let (event, order) = (event.clone(), order.clone());
@@ -77,14 +96,14 @@ fn an_event_lets_ten_waiters_go_in_order() {
 fn a_condition_hands_each_apple_to_one_consumer() {
     run(async {
         let basket = Arc::new(Condition::new(Vec::new()));
-        let consumers = tasks(3, |_| {
+        let consumers = tasks_in_turn(3, |_| {
             let basket = basket.clone();
             async move {
                 let mut guard = basket.acquire().await.wait_for(|apples| !apples.is_empty()).await;
                 guard.pop().expect("it is not empty")
             }
         });
-        settle().await;
+        let consumers = consumers.await;
         assert_eq!(basket.statistics().waiters, 3);
         for apple in [1, 2, 3] {
             let mut guard = basket.acquire().await;
@@ -124,11 +143,11 @@ fn a_barrier_holds_until_three_are_there_and_can_be_used_again() {
     run(async {
         let barrier = Arc::new(Barrier::new(3));
         for _ in 0..2 {
-            let early = tasks(2, |_| {
+            let early = tasks_in_turn(2, |_| {
                 let barrier = barrier.clone();
                 async move { barrier.wait().await.unwrap() }
             });
-            settle().await;
+            let early = early.await;
             assert!(early.iter().all(|task| !task.done()));
             assert_eq!(barrier.wait().await, Ok(2));
             assert_eq!(all(early).await, [0, 1]);

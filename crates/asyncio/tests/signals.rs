@@ -543,7 +543,6 @@ mod unix {
                 WHO.set("main");
                 say("ready");
                 first.await.unwrap();
-                yield_now().await;
                 assert!(event_loop.remove_signal_handler(libc::SIGUSR1));
                 assert!(!event_loop.remove_signal_handler(libc::SIGUSR1));
                 say("removed");

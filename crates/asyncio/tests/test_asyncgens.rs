@@ -8,9 +8,9 @@ mod common;
 use asyncio::{
     AsyncGenerator, ContextVar, EventLoop, ExceptionContext, Runner, Task, TimeoutError, Warning,
     Yielder, all_tasks, async_generator, catch_cancelled, create_task, current_task,
-    get_running_loop, secs, sleep, timeout, uncancellable, with_finally, yield_now,
+    get_running_loop, run, secs, sleep, timeout, uncancellable, with_finally, yield_now,
 };
-use common::{Dropped, Log, new_loop, one_pass, panic_message, reports, run_in_order as run};
+use common::{Dropped, Log, new_loop, one_pass, panic_message, reports, run_in_order, settle};
 use futures_core::Stream;
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
@@ -108,7 +108,7 @@ fn closing_runs_the_clean_ups_and_waits_for_them() {
         assert_eq!(generator.next().await, None);
         generator.aclose().await;
         drop(generator);
-        passes(3).await;
+        settle().await;
         assert!(log.take().is_empty() && all_tasks().len() == 1);
     });
 }
@@ -129,21 +129,23 @@ fn one_that_was_not_started_has_nothing_to_clean_up() {
         assert!(dropped.load(Ordering::SeqCst) && generator.has_ended());
         let log = Log::new();
         drop(counter(&log));
-        passes(3).await;
+        settle().await;
         assert!(log.take().is_empty());
     });
 }
 
 /// CPython test_base_events: test_asyncgen_finalization_by_gc
+///
+/// [C] is that the loop has not begun before the one who drops it lets go.
 #[test]
 fn one_that_is_dropped_unfinished_is_closed_by_its_loop() {
-    run(async {
+    run_in_order(async {
         let log = Log::new();
         let mut generator = counter(&log);
         take(&mut generator, 2).await;
         drop(generator);
         assert!(log.take().is_empty());
-        passes(3).await;
+        settle().await;
         assert_eq!(log.take(), ["cleaned up"]);
         assert_eq!(all_tasks().len(), 1);
     });
@@ -157,7 +159,7 @@ fn one_that_is_dropped_on_another_thread_is_closed_by_its_loop() {
         let mut generator = counter(&log);
         take(&mut generator, 2).await;
         asyncio::to_thread(move || drop(generator)).await;
-        passes(3).await;
+        settle().await;
         assert_eq!(log.take(), ["cleaned up"]);
     });
     // The loop is woken for it.
@@ -198,7 +200,7 @@ fn a_runner_closes_what_is_left_after_the_tasks() {
         let mut leaked = counter(&note);
         take(&mut leaked, 1).await;
         std::mem::forget(leaked);
-        passes(6).await;
+        settle().await;
         assert!(note.take().is_empty());
     });
     assert_eq!(log.take(), ["task ended", "cleaned up", "cleaned up"]);
@@ -218,7 +220,7 @@ fn generators_are_closed_also_if_a_leftover_fails() {
         let mut generator = counter(&note);
         take(&mut generator, 1).await;
         std::mem::forget(generator);
-        yield_now().await;
+        settle().await;
     });
     assert_eq!(log.take(), ["cleaned up"]);
     let [report] = <[_; 1]>::try_from(reported.take()[0].take()).unwrap();
@@ -246,7 +248,7 @@ fn errors_of_closing_are_reported() {
         let mut dropped = fail();
         dropped.next().await;
         drop(dropped);
-        passes(3).await;
+        settle().await;
         let mut leaked = fail();
         leaked.next().await;
         std::mem::forget(leaked);
@@ -279,13 +281,13 @@ fn a_cancel_between_two_items_is_no_business_of_the_generators() {
             assert_eq!(take(&mut generator, 2).await, [2, 3]);
             pending::<()>().await;
         });
-        passes(8).await;
+        settle().await;
         task.cancel();
-        passes(8).await;
+        settle().await;
         assert_eq!(log.take(), ["caught"]);
         task.cancel();
         assert!(task.await.unwrap_err().is_cancelled());
-        passes(3).await;
+        settle().await;
         assert_eq!(log.take(), ["cleaned up"]);
     });
 }
@@ -319,7 +321,7 @@ fn a_cancel_while_an_item_is_waited_for_strikes_in_the_body() {
             };
             with_finally(body, || async move { outside.push("outside") }).await;
         });
-        passes(2).await;
+        settle().await;
         task.cancel();
         assert!(task.await.unwrap_err().is_cancelled());
         assert_eq!(log.take(), ["inside", "outside"]);
@@ -338,7 +340,7 @@ fn a_body_may_swallow_the_cancel() {
             });
             generator.next().await
         });
-        yield_now().await;
+        settle().await;
         task.cancel();
         assert_eq!(task.await.unwrap(), Some("swallowed"));
     });
@@ -451,10 +453,10 @@ fn a_generator_is_a_stream() {
             let mut stuck = async_generator(|_: Yielder<u32>| with_finally(pending(), || async {}));
             poll_fn(|cx| Pin::new(&mut stuck).poll_next(cx)).await;
         });
-        passes(8).await;
+        settle().await;
         task.cancel();
         assert!(task.await.unwrap_err().is_cancelled());
-        passes(4).await;
+        settle().await;
         assert_eq!(log.take(), ["cleaned up"]);
         assert_eq!(all_tasks().len(), 1);
     });
@@ -518,7 +520,7 @@ fn a_wait_ends_when_the_generator_is_closed() {
                 async_generator(|_: Yielder<u32>| with_finally(pending(), || async {}));
             generator.next().await
         });
-        passes(2).await;
+        settle().await;
         get_running_loop().shutdown_asyncgens().await;
         assert_eq!(task.await.unwrap(), None);
     });

@@ -18,7 +18,7 @@ mod common;
 use asyncio::{
     EventLoop, RunError, TaskBuilder, create_task, get_running_loop, sleep, try_get_running_loop,
 };
-use common::{Dropped, Log, new_loop, one_pass, panic_message, reports};
+use common::{Dropped, Log, loop_in_order, new_loop, one_pass, panic_message, reports};
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -147,10 +147,10 @@ fn stop_before_a_run_gives_exactly_one_pass_that_does_not_block() {
     event_loop.close().unwrap();
 }
 
-/// The contract's row of `stop`: the pass is completed, what is queued during it stays for the next run.
+/// The contract's row of `stop` [C]: the pass is completed, what is queued during it stays for the next run.
 #[test]
 fn stop_completes_the_pass_and_leaves_the_rest() {
-    let event_loop = new_loop();
+    let event_loop = loop_in_order();
     let log = Log::new();
     let (inner, note) = (event_loop.clone(), log.clone());
     event_loop.call_soon(move || {
@@ -320,11 +320,11 @@ fn a_cancelled_callback_is_skipped() {
     event_loop.close().unwrap();
 }
 
-/// The contract's row of `call_soon`: FIFO, and a callback queued from a callback waits for the next pass, before which timers and
+/// The contract's row of `call_soon` [C]: FIFO, and a callback queued from a callback waits for the next pass, before which timers and
 /// descriptors are looked at.
 #[test]
 fn a_callback_queued_from_a_callback_comes_after_another_look_at_the_timers() {
-    let event_loop = new_loop();
+    let event_loop = loop_in_order();
     let log = Log::new();
     let (inner, note) = (event_loop.clone(), log.clone());
     event_loop.call_soon(move || {

@@ -6,9 +6,9 @@
 mod common;
 
 use asyncio::{
-    EventLoop, Runner, RunnerBuilder, Warning, create_task, get_running_loop, secs, yield_now,
+    EventLoop, Runner, RunnerBuilder, Warning, create_task, get_running_loop, run, secs, yield_now,
 };
-use common::{Log, is_child, new_loop, one_pass, only_message, reports, run_in_order as run};
+use common::{Log, is_child, new_loop, one_pass, only_message, reports, run_in_order};
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -253,10 +253,12 @@ fn a_warning_handler_that_fails_is_reported() {
 
 /// CPython test_tasks: test_task_source_traceback
 ///
+/// [C] is that a task ends in the pass after the one that made it.
+///
 /// Tasks and settable futures know where they were made, in debug mode and out of it, and their reports say so at the moment they are known.
 #[test]
 fn reports_say_where_things_were_made() {
-    run(async {
+    run_in_order(async {
         let reports = reports(&get_running_loop());
         let line = line!() + 1;
         let task = create_task(async { panic!("unseen") });

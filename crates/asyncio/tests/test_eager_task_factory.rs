@@ -10,7 +10,7 @@ use asyncio::{
     eager_task_factory, gather, get_running_loop, run, run_coroutine_threadsafe, secs, sleep,
     wait_for, yield_now,
 };
-use common::{Log, new_loop, panic_message, reports};
+use common::{Log, loop_in_order, new_loop, panic_message, reports};
 use std::future::{Future as _, pending};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -258,6 +258,20 @@ fn a_task_may_ask_for_it_without_a_factory() {
 #[test]
 fn elsewhere_it_is_queued() {
     let event_loop = new_loop();
+    let polled_on = async { thread::current().id() };
+    let other = thread::scope(|scope| {
+        let spawner = scope.spawn(|| {
+            let task = event_loop.task_builder().eager_start(true).create_task(polled_on);
+            (thread::current().id(), task)
+        });
+        spawner.join().unwrap()
+    });
+    let (spawner, task) = other;
+    assert!(!task.done());
+    assert_ne!(event_loop.run_until_complete(task).unwrap().unwrap(), spawner);
+    event_loop.close().unwrap();
+    // One worker, which waits: then nobody can have run it.
+    let event_loop = loop_in_order();
     let task = event_loop.task_builder().eager_start(true).create_task(async { 1 });
     assert!(!task.done());
     assert_eq!(event_loop.run_until_complete(task).unwrap().unwrap(), 1);
@@ -265,7 +279,6 @@ fn elsewhere_it_is_queued() {
     let main = async move {
         let other =
             thread::spawn(move || remote.task_builder().eager_start(true).create_task(async { 2 }));
-        // The loop's thread waits here, so nobody can have run it.
         let task = other.join().unwrap();
         assert!(!task.done());
         task.await.unwrap()

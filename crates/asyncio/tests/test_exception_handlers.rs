@@ -9,7 +9,7 @@ mod common;
 use asyncio::{
     ContextVar, EventLoop, ExceptionContext, ExceptionHandler, Task, get_running_loop, run,
 };
-use common::{Log, is_child, new_loop, one_pass, only_message, reports, stderr_of_child};
+use common::{Log, is_child, new_loop, one_pass, only_message, reports, settle, stderr_of_child};
 use std::io;
 use std::sync::Arc;
 
@@ -189,7 +189,7 @@ fn the_handler_runs_in_the_context_of_the_callback() {
             VAR.set("bar");
             panic!();
         });
-        asyncio::yield_now().await;
+        settle().await;
     });
     assert_eq!(log.take(), [Some("bar")]);
 }
@@ -207,7 +207,7 @@ fn the_handler_runs_in_the_context_of_the_task() {
             panic!();
         })
         .detach();
-        asyncio::yield_now().await;
+        settle().await;
     });
     assert_eq!(log.take(), [Some("bar")]);
 }

@@ -2,11 +2,15 @@
 //!
 //! Adapted: that a default executor is an executor is the compiler's business (test_set_default_executor_error).
 
+#[path = "common/in_order.rs"]
+mod in_order;
+
 use asyncio::{
     BlockingError, EventLoop, ExceptionContext, Executor, ExecutorTimeout, Future, FutureError,
     Job, JoinError, SharedError, SubmitError, ThreadPoolExecutor, concurrent_future, create_task,
     get_running_loop, new_event_loop, run, secs, to_thread, wrap_future,
 };
+use in_order::run_in_order;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -416,11 +420,13 @@ fn a_mirror_cancels_its_source_and_a_source_that_is_done_keeps_its_result() {
         let mirror = wrap_future(source);
         assert!(mirror.cancel());
         assert_eq!(promise.set_result(42), Err(42), "the cancel has reached the source");
-
+    });
+    // [C]: that comes in a later pass.
+    run_in_order(async {
         let (promise, source) = concurrent_future();
         let mirror = wrap_future(source);
         promise.set_result(42).unwrap();
-        // Set, but not delivered: that comes in a pass.
+        // Set, but not delivered.
         assert!(!mirror.done() && mirror.cancel());
         asyncio::yield_now().await;
         assert!(mirror.cancelled());

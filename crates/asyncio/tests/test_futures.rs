@@ -19,7 +19,7 @@ mod common;
 use asyncio::{
     CallbackId, CancelledError, EventLoop, Future, FutureError, create_task, run, set_event_loop,
 };
-use common::{Log, new_loop, one_pass, panic_message, reports};
+use common::{Log, new_loop, one_pass, panic_message, reports, settle};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -533,7 +533,7 @@ fn callbacks_added_during_the_end_run_once() {
                     note(&future, &log, entry);
                 }
             });
-            event_loop.run_until_complete(async {}).unwrap();
+            event_loop.run_until_complete(settle()).unwrap();
             assert_eq!(log.take(), [0, 1, 2, 3, 4]);
         }
     });

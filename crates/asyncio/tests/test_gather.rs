@@ -6,12 +6,12 @@
 mod together;
 
 use asyncio::{
-    JoinError, Task, catch_cancelled, create_task, gather, get_running_loop, secs, shield, sleep,
-    try_gather, with_finally, yield_now,
+    Event, JoinError, Task, catch_cancelled, create_task, gather, get_running_loop, run, secs,
+    shield, sleep, try_gather, with_finally, yield_now,
 };
 use std::future::pending;
 use std::sync::{Arc, Mutex};
-use together::{Log, Oops, run, settle};
+use together::{Log, Oops, run_in_order, settle};
 
 /// CPython test_tasks: test_success
 #[test]
@@ -45,13 +45,23 @@ fn of_nothing_comes_an_empty_list() {
 fn a_task_is_used_as_it_is() {
     run(async {
         let before = asyncio::all_tasks().len();
-        let tasks: Vec<Task<u8>> = (0..3).map(|n| create_task(async move { n })).collect();
+        let gate = Arc::new(Event::new());
+        let tasks: Vec<Task<u8>> = (0..3)
+            .map(|n| {
+                let gate = gate.clone();
+                create_task(async move {
+                    gate.wait().await;
+                    n
+                })
+            })
+            .collect();
         let ids: Vec<_> = tasks.iter().map(Task::id).collect();
         let all: Vec<_> = asyncio::all_tasks().iter().map(|task| task.id()).collect();
         assert_eq!(all.len(), before + 3);
         let gathering = gather(tasks);
         assert!(ids.iter().all(|id| all.contains(id)));
         assert_eq!(asyncio::all_tasks().len(), before + 3, "none was made");
+        gate.set();
         let results: Vec<u8> = gathering.await.unwrap();
         assert_eq!(results, [0, 1, 2]);
     });
@@ -64,21 +74,23 @@ fn the_first_failure_ends_the_wait_and_the_others_run_on() {
     let seen = log.clone();
     run(async move {
         let slow = log.clone();
+        let gate = Arc::new(Event::new());
+        let (for_slow, for_two) = (gate.clone(), gate.clone());
         let outcome = gather!(
             async move {
-                settle().await;
-                settle().await;
+                for_slow.wait().await;
                 slow.say("ran on");
             },
             async { panic!("one") },
-            async {
-                yield_now().await;
+            async move {
+                for_two.wait().await;
                 panic!("two, of which nobody hears");
             }
         );
         let error = outcome.await.unwrap_err();
         assert_eq!(error.as_panic().unwrap().message(), "one");
         log.say("failed");
+        gate.set();
         for _ in 0..3 {
             settle().await;
         }
@@ -185,9 +197,11 @@ fn a_cancelled_gather_fails_when_the_first_child_reports_it() {
     let seen = log.clone();
     run(async move {
         let cleaning = log.clone();
+        let gate = Arc::new(Event::new());
+        let opened = gate.clone();
         let gathering = gather!(
             with_finally(pending::<()>(), move || async move {
-                settle().await;
+                opened.wait().await;
                 cleaning.say("cleaned up");
             }),
             pending::<()>()
@@ -197,6 +211,7 @@ fn a_cancelled_gather_fails_when_the_first_child_reports_it() {
         let error = gathering.await.unwrap_err();
         assert_eq!(error.as_cancelled().unwrap().message(), Some("all of you"));
         log.say("reported");
+        gate.set();
         for _ in 0..3 {
             settle().await;
         }
@@ -263,9 +278,11 @@ fn with_return_exceptions_the_request_goes_on_when_all_have_ended() {
 }
 
 /// A request that meets a gather whose children have all ended strikes the awaiter itself.
+///
+/// [C]: the request comes in the very pass in which the child ends.
 #[test]
 fn a_request_that_no_child_can_take_is_not_lost() {
-    run(async {
+    run_in_order(async {
         let gate: asyncio::Future<()> = asyncio::Future::new();
         let opened = gate.clone();
         let waiter = create_task(async move {
@@ -324,9 +341,11 @@ fn of_shields_in_a_gather_only_the_shields_die() {
 #[test]
 fn a_gather_behind_a_shield_lives_on() {
     run(async {
+        let gate = Arc::new(Event::new());
+        let opened = gate.clone();
         let mut gathering = create_task(gather!(
-            async {
-                settle().await;
+            async move {
+                opened.wait().await;
                 1
             },
             async { 2 }
@@ -335,8 +354,10 @@ fn a_gather_behind_a_shield_lives_on() {
             assert!(catch_cancelled(shield(&mut gathering)).await.is_err());
             gathering.await.unwrap().unwrap()
         });
-        yield_now().await;
+        settle().await;
         waiter.cancel();
+        settle().await;
+        gate.set();
         assert_eq!(waiter.await.unwrap(), (1, 2));
     });
 }
@@ -345,9 +366,11 @@ fn a_gather_behind_a_shield_lives_on() {
 #[test]
 fn the_first_err_ends_a_try_gather() {
     run(async {
+        let gate = Arc::new(Event::new());
+        let opened = gate.clone();
         let outcome = try_gather!(
-            async {
-                settle().await;
+            async move {
+                opened.wait().await;
                 Err::<u8, _>(Oops::Type)
             },
             async {
@@ -357,6 +380,7 @@ fn the_first_err_ends_a_try_gather() {
             async { Ok(1) }
         );
         assert_eq!(outcome.await, Err(Oops::Value));
+        gate.set();
         let plain = gather!(async { Err::<u8, _>(Oops::Value) }, async { 1 });
         assert_eq!(plain.await.unwrap(), (Err(Oops::Value), 1));
         let values = try_gather((0..3).map(|n| async move { Ok::<_, Oops>(n) }));

@@ -19,7 +19,7 @@ use asyncio::{
     get_event_loop, get_running_loop, run, secs, sleep, try_get_running_loop, uncancellable,
     with_finally, yield_now,
 };
-use common::{Dropped, Log, only_message, panic_message, reports};
+use common::{Dropped, Log, only_message, panic_message, reports, settle};
 use std::future::pending;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -80,7 +80,7 @@ fn leftovers_end_before_a_panic_of_main_goes_on() {
                 pending::<()>().await
             })
             .detach();
-            yield_now().await;
+            settle().await;
             assert!(!looked.load(Ordering::SeqCst));
             panic!("main")
         })
@@ -110,7 +110,7 @@ fn leftovers_are_cancelled_and_waited_for() {
             let _held = held;
             pending().await
         });
-        yield_now().await;
+        settle().await;
         (123, left)
     });
     assert_eq!(answer, 123);
@@ -145,10 +145,11 @@ fn an_error_of_a_leftover_is_reported() {
         };
         leave("dropped").detach();
         let held = leave("held");
-        yield_now().await;
+        settle().await;
         (held,)
     });
     let mut reports = log.take()[0].take();
+    reports.sort_by(|a, b| a.task_name.cmp(&b.task_name));
     for (report, name) in reports.drain(..).zip(["dropped", "held"]) {
         assert_eq!(report.message, "unhandled exception during asyncio.run() shutdown");
         assert_eq!(report.task_name.as_deref(), Some(name));
@@ -172,7 +173,7 @@ fn only_leftovers_are_reported_so() {
             assert!(failing.await.unwrap_err().is_panic());
         };
         create_task(with_finally(pending::<()>(), clean_up)).detach();
-        yield_now().await;
+        settle().await;
     });
     let reports = log.take()[0].take();
     let told: Vec<_> = reports.iter().map(|report| report.message.as_str()).collect();
@@ -191,11 +192,11 @@ fn leftovers_that_make_tasks_end() {
                 count_second.fetch_add(10, Ordering::SeqCst);
             });
             create_task(second).detach();
-            yield_now().await;
+            settle().await;
             count.fetch_add(1, Ordering::SeqCst);
         };
         create_task(with_finally(pending::<()>(), clean_up)).detach();
-        yield_now().await;
+        settle().await;
     });
     assert_eq!(ended.load(Ordering::SeqCst), 11);
 
@@ -203,7 +204,7 @@ fn leftovers_that_make_tasks_end() {
         with_finally(pending::<()>(), || async {
             let again: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(respawn());
             create_task(again).detach();
-            yield_now().await;
+            settle().await;
         })
     }
     let log = Log::new();
@@ -211,7 +212,7 @@ fn leftovers_that_make_tasks_end() {
     run(async move {
         note.push(reports(&get_running_loop()));
         create_task(respawn()).detach();
-        yield_now().await;
+        settle().await;
     });
     assert_eq!(only_message(&log.take()[0]), "Task was destroyed but it is pending!");
 }

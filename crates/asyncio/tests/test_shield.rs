@@ -5,10 +5,12 @@
 
 mod together;
 
-use asyncio::{JoinError, Task, catch_cancelled, create_task, get_running_loop, shield};
+use asyncio::{
+    Event, JoinError, Task, catch_cancelled, create_task, get_running_loop, run, shield,
+};
 use std::future::pending;
 use std::sync::{Arc, Mutex};
-use together::{run, settle};
+use together::settle;
 
 /// CPython test_tasks: test_shield_result, test_shield_shortcut
 #[test]
@@ -52,9 +54,10 @@ fn a_cancel_of_the_inner_one_comes_through_and_cancels_nobody() {
 #[test]
 fn a_cancelled_waiter_lets_go_and_the_inner_one_runs_on() {
     run(async {
-        let mut inner = create_task(async {
-            settle().await;
-            settle().await;
+        let gate = Arc::new(Event::new());
+        let opened = gate.clone();
+        let mut inner = create_task(async move {
+            opened.wait().await;
             1
         });
         let handle = inner.handle();
@@ -66,6 +69,7 @@ fn a_cancelled_waiter_lets_go_and_the_inner_one_runs_on() {
         outer.cancel();
         settle().await;
         assert_eq!(handle.cancelling(), 0);
+        gate.set();
         assert_eq!(outer.await.unwrap().unwrap(), 1);
     });
 }
@@ -81,16 +85,17 @@ fn a_failure_after_the_waiter_has_gone_is_reported_once() {
                 told.lock().unwrap().push(context.message.clone());
             },
         ));
-        let inner: Task<()> = create_task(async {
-            settle().await;
-            settle().await;
+        let gate = Arc::new(Event::new());
+        let opened = gate.clone();
+        let inner: Task<()> = create_task(async move {
+            opened.wait().await;
             panic!("late");
         });
         let outer = create_task(shield(inner));
         settle().await;
         outer.cancel();
         assert!(outer.await.unwrap_err().is_cancelled());
-        settle().await;
+        gate.set();
         settle().await;
     });
     assert_eq!(reports.lock().unwrap().len(), 1);

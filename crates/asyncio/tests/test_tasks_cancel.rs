@@ -3,11 +3,12 @@
 mod together;
 
 use asyncio::{
-    Future, FutureError, Task, catch_cancelled, create_task, current_task, gather, new_event_loop,
-    shield, yield_now,
+    Event, Future, FutureError, Task, catch_cancelled, create_task, current_task, gather,
+    new_event_loop, run, shield,
 };
 use std::future::pending;
-use together::{Log, run, settle};
+use std::sync::Arc;
+use together::{Log, run_in_order, settle};
 
 /// CPython test_tasks: test_cancel_inner_future
 #[test]
@@ -96,7 +97,7 @@ fn a_request_from_before_reaches_what_is_awaited_next() {
         let inner = future.clone();
         let a: Task<()> = create_task(async move {
             let b = create_task(async move { drop(inner.await) });
-            yield_now().await;
+            settle().await;
             current_task().unwrap().cancel();
             drop(b.await);
         });
@@ -107,9 +108,11 @@ fn a_request_from_before_reaches_what_is_awaited_next() {
 }
 
 /// Contract §3.3: a result that is set in the same cycle as the cancel stays with the future.
+///
+/// [C]: the cancel comes before the task can run again.
 #[test]
 fn a_cancel_in_the_cycle_of_the_result_wins_and_the_future_keeps_it() {
-    run(async {
+    run_in_order(async {
         let future: Future<u8> = Future::new();
         let inner = future.clone();
         let task = create_task(async move { catch_cancelled(inner).await.is_err() });
@@ -182,9 +185,11 @@ fn a_guarded_task_is_cancelled_with_its_guard_and_cleans_up_by_itself() {
     let seen = log.clone();
     run(async move {
         let logged = log.clone();
+        let gate = Arc::new(Event::new());
+        let opened = gate.clone();
         let guard = create_task(async move {
             let caught = catch_cancelled(pending::<()>()).await.unwrap_err();
-            yield_now().await;
+            opened.wait().await;
             logged.say("cleaned up");
             caught.propagate::<()>().await
         })
@@ -193,6 +198,7 @@ fn a_guarded_task_is_cancelled_with_its_guard_and_cleans_up_by_itself() {
         let handle = guard.handle();
         drop(guard);
         assert!(!handle.done());
+        gate.set();
         settle().await;
         assert!(handle.cancelled());
     });

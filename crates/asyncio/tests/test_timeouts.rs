@@ -6,15 +6,15 @@
 mod together;
 
 use asyncio::{
-    Deadline, Task, TaskGroup, TimeoutError, catch_cancelled, create_task, current_task, now, secs,
-    sleep, timeout, timeout_at, timeout_scope, yield_now,
+    Deadline, Task, TaskGroup, TimeoutError, catch_cancelled, create_task, current_task, now, run,
+    secs, sleep, timeout, timeout_at, timeout_scope, yield_now,
 };
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-use together::{Oops, run, settle};
+use together::{Oops, settle};
 
 fn expired() -> TimeoutError {
     TimeoutError::default()

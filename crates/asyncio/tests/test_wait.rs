@@ -4,10 +4,13 @@
 
 mod together;
 
-use asyncio::{ReturnWhen, Task, catch_cancelled, create_task, secs, timeout, wait, yield_now};
+use asyncio::{
+    Event, ReturnWhen, Task, catch_cancelled, create_task, run, secs, timeout, wait, yield_now,
+};
 use std::future::pending;
 use std::panic::catch_unwind;
-use together::{run, settle};
+use std::sync::Arc;
+use together::{run_in_order, settle};
 
 async fn after<T>(turns: usize, value: T) -> T {
     for _ in 0..turns {
@@ -64,9 +67,11 @@ fn returns_with_the_first() {
 }
 
 /// CPython test_tasks: test_wait_really_done
+///
+/// [C]: all end in one pass.
 #[test]
 fn all_that_are_done_at_wake_up_are_done() {
-    run(async {
+    run_in_order(async {
         let tasks =
             [create_task(after(2, ())), create_task(after(2, ())), create_task(after(2, ()))];
         let (done, rest) = wait(tasks).return_when(ReturnWhen::FirstCompleted).await;
@@ -78,11 +83,9 @@ fn all_that_are_done_at_wake_up_are_done() {
 #[test]
 fn returns_with_the_first_that_fails() {
     run(async {
-        let tasks = [
-            create_task(pending()),
-            create_task(async { panic!("fails") }),
-            create_task(after(0, ())),
-        ];
+        let ended = create_task(after(0, ()));
+        settle().await;
+        let tasks = [create_task(pending()), create_task(async { panic!("fails") }), ended];
         let (done, rest) = wait(tasks).return_when(ReturnWhen::FirstException).await;
         assert_eq!((done.len(), rest.len()), (2, 1));
         rest[0].cancel();
@@ -114,6 +117,7 @@ fn one_that_fails_later_ends_the_wait() {
 fn a_timeout_is_no_error_and_cancels_nothing() {
     run(async {
         let tasks = [create_task(after(1, ())), create_task(pending())];
+        settle().await;
         let (done, rest) = wait(tasks).timeout(secs(0.002)).await;
         assert_eq!((done.len(), rest.len()), (1, 1));
         assert_eq!(rest[0].cancelling(), 0);
@@ -138,7 +142,15 @@ fn all_done_already() {
 #[test]
 fn a_cancelled_wait_lets_go_and_cancels_nothing() {
     run(async {
-        let mut tasks = vec![create_task(after(20, 5)), create_task(after(20, 6))];
+        let gate = Arc::new(Event::new());
+        let behind_it = |value| {
+            let gate = gate.clone();
+            create_task(async move {
+                gate.wait().await;
+                value
+            })
+        };
+        let mut tasks = vec![behind_it(5), behind_it(6)];
         let waiter = create_task(async move {
             let caught = catch_cancelled(async { wait(tasks.iter_mut()).await.0.len() }).await;
             assert!(caught.is_err());
@@ -148,6 +160,7 @@ fn a_cancelled_wait_lets_go_and_cancels_nothing() {
         waiter.cancel();
         let (cancels, tasks) = waiter.await.unwrap();
         assert_eq!(cancels, 0);
+        gate.set();
         let values: Vec<i32> = asyncio::gather(tasks).await.unwrap();
         assert_eq!(values, [5, 6]);
     });

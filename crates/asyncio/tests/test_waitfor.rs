@@ -3,12 +3,12 @@
 mod together;
 
 use asyncio::{
-    Future, TimeoutError, catch_cancelled, create_task, get_running_loop, secs, shield, sleep,
+    Future, TimeoutError, catch_cancelled, create_task, get_running_loop, run, secs, shield, sleep,
     wait_for, with_finally,
 };
 use std::future::pending;
 use std::time::Duration;
-use together::{Log, Oops, run, settle};
+use together::{Log, Oops, run_in_order, settle};
 
 /// CPython test_waitfor: test_wait_for_timeout_less_then_0_or_0_future_done
 #[test]
@@ -147,9 +147,11 @@ fn a_cancelled_caller_cancels_what_it_waits_for_and_waits_for_that() {
 }
 
 /// CPython test_waitfor: test_cancel_wait_for, in that a cancel is not lost when the inner one ends in the same cycle
+///
+/// [C]: the cancel comes before the caller can run again.
 #[test]
 fn a_cancel_in_the_cycle_in_which_the_inner_one_ends_is_not_lost() {
-    run(async {
+    run_in_order(async {
         let future: Future<u8> = Future::new();
         let setter = future.clone();
         let caller = create_task(async move { drop(wait_for(future, secs(60.0)).await) });

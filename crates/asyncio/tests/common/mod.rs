@@ -1,7 +1,12 @@
 //! What the tests of the facade share: a log, a loop that runs pass by pass, and a record of what was reported.
-#![allow(dead_code, unreachable_pub)] // Each test file uses its part.
+#![allow(dead_code, unused_imports, unreachable_pub)] // Each test file uses its part.
 
-use asyncio::{EventLoop, ExceptionContext, Runner, TaskHandle};
+mod in_order;
+mod settle;
+
+use asyncio::{EventLoop, ExceptionContext, TaskHandle};
+pub(crate) use in_order::run_in_order;
+pub(crate) use settle::settle;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -46,17 +51,14 @@ impl<T: Send + 'static> Log<T> {
     }
 }
 
-/// A loop with one worker, on which everything is in asyncio's order.
+/// A loop with as many workers as the environment says: for rows that hold with any number.
 pub fn new_loop() -> EventLoop {
-    EventLoop::with_workers(1).unwrap()
+    asyncio::new_event_loop().unwrap()
 }
 
-/// [`asyncio::run`] on one worker.
-pub fn run_in_order<F: IntoFuture>(main: F) -> F::Output {
-    let mut runner = Runner::builder().workers(1).build().unwrap();
-    let outcome = runner.run(main);
-    runner.close();
-    outcome.unwrap()
+/// A loop with one worker, where everything is in asyncio's order: for rows of cycle order.
+pub fn loop_in_order() -> EventLoop {
+    EventLoop::with_workers(1).unwrap()
 }
 
 /// Runs exactly one pass: `stop` comes before the run.

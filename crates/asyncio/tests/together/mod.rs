@@ -1,7 +1,13 @@
 //! What the tests of cancellation and of many at once share.
-#![allow(dead_code, reason = "each file of tests uses a part")]
+#![allow(dead_code, unused_imports, reason = "each file of tests uses a part")]
 
-use asyncio::yield_now;
+#[path = "../common/in_order.rs"]
+mod in_order;
+#[path = "../common/settle.rs"]
+mod settle;
+
+pub(crate) use in_order::run_in_order;
+pub(crate) use settle::settle;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -29,21 +35,6 @@ pub(crate) struct OnDrop(pub(crate) Log, pub(crate) &'static str);
 impl Drop for OnDrop {
     fn drop(&mut self) {
         self.0.say(self.1);
-    }
-}
-
-/// Runs `main` on one worker, where the order of everything is asyncio's: the tests that use this look at the order.
-pub(crate) fn run<F: std::future::Future>(main: F) -> F::Output {
-    let mut runner = asyncio::Runner::builder().workers(1).build().expect("a loop can be made");
-    let outcome = runner.run(main);
-    runner.close();
-    outcome.expect("main returned")
-}
-
-/// Lets tasks reach their next wait.
-pub(crate) async fn settle() {
-    for _ in 0..8 {
-        yield_now().await;
     }
 }
 
