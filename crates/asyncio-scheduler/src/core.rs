@@ -24,7 +24,6 @@
 use crate::driver::Reporter;
 use crate::event_loop::Loop;
 use crate::idle::{Idle, Retired};
-use crate::panics::contain;
 use crate::right::Right;
 use crate::run_queue::{Entry, Injector, RunQueue, Stolen};
 use crate::shard::Shard;
@@ -33,6 +32,7 @@ use crate::watch::Watch;
 use crate::worker;
 use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::Mutex;
+use asyncio_task::contain;
 use asyncio_task::{
     Host, JoinError, Runnable, Schedule, ScheduleLocal, TaskHandle, TaskList, Unretrieved,
 };

@@ -31,7 +31,6 @@ pub mod gate;
 pub mod idle;
 pub mod lane;
 mod pace;
-mod panics;
 pub mod parker;
 pub mod promise;
 mod right;

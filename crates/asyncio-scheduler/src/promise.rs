@@ -32,9 +32,9 @@
 mod kept;
 
 use self::kept::{Kept, LentHere};
-use crate::panics::contain;
 use asyncio_base::sync::Mutex;
 use asyncio_task::CancelledError;
+use asyncio_task::contain;
 use std::any::Any;
 use std::fmt;
 use std::num::NonZeroU64;

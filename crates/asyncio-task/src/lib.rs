@@ -56,6 +56,7 @@ pub use handle::{TaskHandle, current};
 pub use id::TaskId;
 pub use into_task::{IntoTask, Spawn};
 pub use list::TaskList;
+pub use panics::contain;
 pub use runnable::{Ran, Runnable};
 pub use schedule::{
     Host, Options, Schedule, ScheduleLocal, Unretrieved, spawn, spawn_cancelled, spawn_local,

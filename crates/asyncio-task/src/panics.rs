@@ -17,11 +17,16 @@ pub(crate) fn reporting(host: &'static dyn Host, code: impl FnOnce()) {
     }
 }
 
-/// Runs user code whose panic has no one left to hear it.
-pub(crate) fn contain(code: impl FnOnce()) {
-    let Err(panic) = catch_unwind(AssertUnwindSafe(code)) else { return };
-    // A payload is a user's value and may panic when dropped; what that throws is leaked, so that this ends.
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        std::mem::forget(panic);
+/// Runs user code whose panic has no one left to hear it, beyond the panic hook, which has told of it.
+pub fn contain(code: impl FnOnce()) {
+    let mut panicked = catch_unwind(AssertUnwindSafe(code)).err();
+    // A payload is a user's value and may panic when dropped, and so may what that throws: but not for ever.
+    for _ in 0..PAYLOADS {
+        let Some(payload) = panicked else { return };
+        panicked = catch_unwind(AssertUnwindSafe(|| drop(payload))).err();
     }
+    std::mem::forget(panicked);
 }
+
+/// Payloads that panic one out of the other before the rest is leaked.
+const PAYLOADS: usize = 8;

@@ -6,7 +6,7 @@ use crate::events::{EventLoop, WeakLoop};
 use asyncio_base::context::{Context, ContextSlot, run_in};
 use asyncio_base::sync::Mutex;
 use asyncio_scheduler::{Handle, Reporter, Step, lane};
-use asyncio_task::{JoinError, PanicError, TaskHandle, TaskId, Unretrieved};
+use asyncio_task::{JoinError, PanicError, TaskHandle, TaskId, Unretrieved, contain};
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -156,9 +156,7 @@ impl Panicked {
         let error = JoinError::panicked(payload);
         let panicked = Panicked::of(error.as_panic().expect("made from a panic"));
         // The payload's destructor may panic in turn. The panic hook has told of that; the report matters more.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(error))) {
-            std::mem::forget(panic);
-        }
+        contain(|| drop(error));
         panicked
     }
 }

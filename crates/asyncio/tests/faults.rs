@@ -148,6 +148,35 @@ fn the_payload_of_a_panic_panics_when_dropped() {
     assert_eq!(reports.iter().filter(unretrieved).count(), 1, "{reports:?}");
 }
 
+/// Panics with the next smaller one when it is dropped.
+struct Nested(u32, std::sync::Arc<()>);
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        if self.0 > 0 {
+            panic_any(Nested(self.0 - 1, self.1.clone()));
+        }
+    }
+}
+
+/// What a payload throws when it is dropped may throw in turn; all of it is dropped.
+#[test]
+fn payloads_that_panic_one_out_of_the_other_are_not_lost() {
+    let held = std::sync::Arc::new(());
+    let reports = survives(|event_loop| {
+        let nested = || Nested(3, held.clone());
+        let (in_callback, in_task, output) = (nested(), nested(), nested());
+        event_loop.call_soon(move || panic_any(in_callback));
+        let task: Task<()> = event_loop.create_task(async move { panic_any(in_task) });
+        task.detach();
+        event_loop.create_task(async { output }).detach();
+    });
+    assert!(reports.len() >= 3, "{reports:?}");
+    // One has the handle of its task, and that the payload.
+    drop(reports);
+    assert_eq!(std::sync::Arc::strong_count(&held), 1);
+}
+
 // ----- tasks
 
 #[test]

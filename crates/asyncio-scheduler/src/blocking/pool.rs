@@ -22,9 +22,9 @@
 use super::Job;
 use super::channel::{Channel, Message};
 use super::word::{Alone, Submit, THREADS_MAX, Then, Word};
-use crate::panics::contain;
 use asyncio_base::sync::thread::{self, JoinHandle};
 use asyncio_base::sync::{Arc, Condvar, Mutex};
+use asyncio_task::contain;
 use std::fmt;
 use std::io;
 use std::task::{Context, Poll, Waker};
