@@ -85,6 +85,7 @@ pub struct MockDriver {
     changed: Condvar,
     turns: Mutex<Vec<Wait>>,
     pub on_close: Mutex<Option<Action>>,
+    stopped_at: Mutex<Option<Instant>>,
 }
 
 impl MockDriver {
@@ -101,6 +102,11 @@ impl MockDriver {
     /// The loop does this instead of sleeping, once.
     pub fn on_idle(&self, action: impl FnOnce() + Send + 'static) {
         lock(&self.ready).idle.push_back(Box::new(action));
+    }
+
+    /// From now on nothing takes any time.
+    pub fn stop_clock(&self) {
+        *lock(&self.stopped_at) = Some(Instant::now());
     }
 
     /// How each turn since the last call was allowed to wait.
@@ -151,7 +157,7 @@ impl Driver for MockDriver {
     }
 
     fn now(&self) -> Instant {
-        Instant::now()
+        lock(&self.stopped_at).unwrap_or_else(Instant::now)
     }
 
     fn random(&self, _bound: usize) -> usize {
@@ -217,12 +223,29 @@ impl Reporter for MockReporter {
     }
 }
 
-/// A loop and its surroundings.
-#[derive(Clone)]
+/// A loop and its surroundings. The first of its clones closes the loop when it goes, for an open loop lives for ever.
 pub struct Rig {
     pub event_loop: Arc<Loop>,
     pub driver: Arc<MockDriver>,
     pub log: Log,
+    is_first: bool,
+}
+
+impl Clone for Rig {
+    fn clone(&self) -> Self {
+        let Rig { event_loop, driver, log, .. } = self;
+        let (event_loop, driver, log) = (event_loop.clone(), driver.clone(), log.clone());
+        Rig { event_loop, driver, log, is_first: false }
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if self.is_first {
+            // A test that fails may leave it running.
+            let _ = self.event_loop.close();
+        }
+    }
 }
 
 impl Rig {
@@ -230,7 +253,7 @@ impl Rig {
         let log = Log::default();
         let driver = Arc::new(MockDriver::default());
         let event_loop = Loop::new(1, driver.clone(), Arc::new(MockReporter(log.clone())));
-        Rig { event_loop, driver, log }
+        Rig { event_loop, driver, log, is_first: true }
     }
 
     pub fn try_call(&self, function: impl FnOnce() + Send + 'static) -> Result<Handle, LoopClosed> {
