@@ -20,17 +20,29 @@
 //!
 //! The map in a cell is counted anew by each reader and swapped by each setter, under a lock of one bit in the pointer to it, held for an increment or a
 //! swap. Values are cloned and dropped outside of it.
+//!
+//! Models: `loom-tests/tests/context.rs`, which takes `cell.rs` and `slot.rs` in with loom's atomics. In the models of everything else these are std's:
+//! each task has a slot, and a thread-local of loom's types cannot outlive a model.
 
-use crate::record;
+mod cell;
+mod slot;
+
+pub use slot::ContextSlot;
+
+use crate::{const_fn, record};
+use cell::Cell;
 use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ptr;
-// The slot goes one way by single exchanges, and the lock of one bit guards one pointer: nothing for loom to explore, and thread-locals of
-// loom types cannot outlive a model.
-use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use sync::Arc;
+
+/// What the model puts in the place of these.
+mod sync {
+    pub(super) use std::sync::Arc;
+    pub(super) use std::sync::atomic::{AtomicPtr, Ordering};
+    pub(super) use std::thread::yield_now;
+}
 
 /// A value of a variable.
 pub type Value = Arc<dyn Any + Send + Sync>;
@@ -38,112 +50,22 @@ pub type Value = Arc<dyn Any + Send + Sync>;
 /// From variable numbers to values.
 type Values = BTreeMap<u64, Value>;
 
-/// An immutable map; `None` for the empty one.
-type Map = Option<Arc<Values>>;
-
-#[derive(Default)]
-struct Cell {
-    /// From `Arc::into_raw`, or null for the empty map; with `LOCKED` while somebody counts or swaps it.
-    map: AtomicPtr<Values>,
-    /// What a slot had before it had this cell: whoever reads the slot may be looking at it.
-    inherited: Map,
-}
-
-/// In the address of a cell's map.
-const LOCKED: usize = 1;
-/// In the word of a slot: it is a map.
-const MAP: usize = 1;
-
-const _: () = assert!(align_of::<Values>() > LOCKED && align_of::<Cell>() > MAP);
-
-impl Cell {
-    /// A cell that starts with these values.
-    fn with(map: Map) -> Self {
-        let map = map.map_or(ptr::null_mut(), |map| Arc::into_raw(map).cast_mut());
-        Cell { map: AtomicPtr::new(map), inherited: None }
-    }
-
-    /// The values now.
-    #[inline]
-    fn snapshot(&self) -> Map {
-        // Code of one context sees its own sets; another thread's set is seen as early as its other effects are (Release in `swap`).
-        if self.map.load(Ordering::Acquire).is_null() {
-            return None;
-        }
-        let map = self.lock();
-        if !map.is_null() {
-            // SAFETY: the pointer came from `Arc::into_raw`, and while the bit is ours nobody takes it out.
-            unsafe { Arc::increment_strong_count(map) };
-        }
-        self.map.store(map, Ordering::Release);
-        // SAFETY: the count made above.
-        (!map.is_null()).then(|| unsafe { Arc::from_raw(map) })
-    }
-
-    /// Takes the bit; the map without it. Whoever has the bit stores a map soon: that gives it back.
-    #[inline]
-    fn lock(&self) -> *mut Values {
-        let mut map = self.map.load(Ordering::Relaxed).map_addr(|address| address & !LOCKED);
-        loop {
-            let locked = map.map_addr(|address| address | LOCKED);
-            let taken =
-                self.map.compare_exchange(map, locked, Ordering::Acquire, Ordering::Relaxed);
-            match taken {
-                Ok(_) => return map,
-                Err(now) => map = now.map_addr(|address| address & !LOCKED),
-            }
-            std::thread::yield_now();
-        }
-    }
-
-    /// Puts what `change` makes of the values in their place, and gives what it says. `change` is called again if somebody else was faster.
-    fn update<R>(&self, mut change: impl FnMut(&mut Values) -> R) -> R {
-        loop {
-            let before = self.snapshot();
-            let mut next = before.as_deref().cloned().unwrap_or_default();
-            let result = change(&mut next);
-            if self.swap(&before, next) {
-                return result;
-            }
-        }
-    }
-
-    /// Puts `next` in the place of `before`; false if something else is there.
-    fn swap(&self, before: &Map, next: Values) -> bool {
-        let next = Arc::into_raw(Arc::new(next)).cast_mut();
-        let expected = before.as_ref().map_or(ptr::null(), Arc::as_ptr);
-        let map = self.lock();
-        let is_same = ptr::eq(map, expected);
-        self.map.store(if is_same { next } else { map }, Ordering::Release);
-        let gone = if is_same { map } else { next };
-        if !gone.is_null() {
-            // SAFETY: the count that the cell had, or the one made above. After the lock: the last values may be anybody's code.
-            drop(unsafe { Arc::from_raw(gone) });
-        }
-        is_same
-    }
-}
-
-impl Drop for Cell {
-    fn drop(&mut self) {
-        let map = *self.map.get_mut();
-        if !map.is_null() {
-            // SAFETY: the cell's own count, and nobody has the bit.
-            drop(unsafe { Arc::from_raw(map) });
-        }
-    }
-}
-
 /// A set of variable values that tasks and callbacks run in.
 ///
 /// Clones are the same context; [`copy`](Self::copy) makes another that starts with the same values.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Context(Arc<Cell>);
+
+impl Default for Context {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Context {
     /// An empty context.
     pub fn new() -> Self {
-        Self::default()
+        Context(Arc::new(Cell::with(None)))
     }
 
     /// The value of a variable here.
@@ -218,156 +140,22 @@ impl fmt::Debug for Context {
     }
 }
 
-/// The one word of a task or callback that names its context; empty until something is set.
-#[derive(Default)]
-pub struct ContextSlot(AtomicPtr<()>);
-
-/// What the word says.
-enum Word {
-    Empty,
-    Map(*const Values),
-    Cell(*const Cell),
-}
-
-impl Word {
-    #[inline]
-    fn of(word: *mut ()) -> Word {
-        if word.is_null() {
-            Word::Empty
-        } else if word.addr() & MAP != 0 {
-            Word::Map(word.map_addr(|address| address & !MAP).cast())
-        } else {
-            Word::Cell(word.cast())
-        }
-    }
-
-    fn map(map: Arc<Values>) -> *mut () {
-        Arc::into_raw(map).cast_mut().cast::<()>().map_addr(|address| address | MAP)
-    }
-
-    fn cell(cell: Arc<Cell>) -> *mut () {
-        Arc::into_raw(cell).cast_mut().cast()
-    }
-}
-
-impl ContextSlot {
-    /// An empty slot: a context that has no values and costs nothing.
-    pub const fn new() -> Self {
-        ContextSlot(AtomicPtr::new(ptr::null_mut()))
-    }
-
-    /// A slot that names `context`.
-    pub fn with(context: Context) -> Self {
-        ContextSlot(AtomicPtr::new(Word::cell(context.0)))
-    }
-
-    /// Acquires what was published with the word.
-    #[inline]
-    fn word(&self) -> Word {
-        Word::of(self.0.load(Ordering::Acquire))
-    }
-
-    /// The context named here, `None` while nothing was ever set in it.
-    pub fn get(&self) -> Option<Context> {
-        match self.word() {
-            Word::Empty => None,
-            Word::Map(_) => Some(self.get_or_create()),
-            // SAFETY: a cell in the slot came from `Arc::into_raw` and is never replaced, and the slot's own count is given back only by `drop`,
-            // which has exclusive access; so the count is at least one while we add ours.
-            Word::Cell(cell) => unsafe {
-                Arc::increment_strong_count(cell);
-                Some(Context(Arc::from_raw(cell)))
-            },
-        }
-    }
-
-    /// The value of a variable here.
-    pub fn value(&self, variable: u64) -> Option<Value> {
-        match self.word() {
-            Word::Empty => None,
-            // SAFETY: a map that was in the slot lives as long as the slot, which is borrowed (see the head of this file).
-            Word::Map(map) => unsafe { &*map }.get(&variable).cloned(),
-            // SAFETY: as in `get`.
-            Word::Cell(cell) => unsafe { &*cell }.snapshot()?.get(&variable).cloned(),
-        }
-    }
-
-    /// The context named here, made now if there is none.
-    pub fn get_or_create(&self) -> Context {
-        let before = self.0.load(Ordering::Acquire);
-        let inherited = match Word::of(before) {
-            Word::Cell(_) => return self.get().expect("a slot that has a cell keeps it"),
-            Word::Empty => None,
-            // SAFETY: as in `value`; this count is the new cell's, for the values that it starts with.
-            Word::Map(map) => Some(unsafe {
-                Arc::increment_strong_count(map);
-                Arc::from_raw(map)
-            }),
-        };
-        // A second count stands for the slot's own, which goes into the cell if the exchange succeeds: together there are as many as before.
-        let mut cell = Cell::with(inherited.clone());
-        cell.inherited = inherited;
-        let context = Context(Arc::new(cell));
-        let fresh = Word::cell(context.0.clone());
-        // Release publishes the new cell to the Acquire in `word`.
-        match self.0.compare_exchange(before, fresh, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(before) => {
-                if let Word::Map(map) = Word::of(before) {
-                    // SAFETY: the slot's own count, which the exchange took out. The cell has another that lives as long.
-                    drop(unsafe { Arc::from_raw(map) });
-                }
-                context
-            }
-            Err(_) => {
-                if let Word::Cell(cell) = Word::of(fresh) {
-                    // SAFETY: the count made above, which the failed exchange did not hand over.
-                    drop(unsafe { Arc::from_raw(cell) });
-                }
-                self.get_or_create()
-            }
-        }
-    }
-
-    /// A slot that starts with a copy of this one's values. A copy of nothing is empty and costs nothing; a copy of what was inherited costs a count.
-    #[inline]
-    pub fn copy(&self) -> ContextSlot {
-        let word = self.0.load(Ordering::Acquire);
-        let map = match Word::of(word) {
-            Word::Empty => return ContextSlot::new(),
-            Word::Map(map) => {
-                // SAFETY: as in `value`; the count is the new slot's.
-                unsafe { Arc::increment_strong_count(map) };
-                return ContextSlot(AtomicPtr::new(word));
-            }
-            // SAFETY: as in `get`.
-            Word::Cell(cell) => unsafe { &*cell }.snapshot(),
-        };
-        ContextSlot(AtomicPtr::new(map.map_or(ptr::null_mut(), Word::map)))
-    }
-}
-
-impl Drop for ContextSlot {
-    #[inline]
-    fn drop(&mut self) {
-        match Word::of(*self.0.get_mut()) {
-            Word::Empty => {}
-            // SAFETY: the slot's own count, taken back once.
-            Word::Map(map) => drop(unsafe { Arc::from_raw(map) }),
-            // SAFETY: as above.
-            Word::Cell(cell) => drop(unsafe { Arc::from_raw(cell) }),
-        }
-    }
-}
-
 impl fmt::Debug for ContextSlot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.get().fmt(f)
     }
 }
 
+#[cfg(not(asyncio_loom))]
 thread_local! {
     /// The context of code that runs outside every task and callback: each thread has its own, as in Python.
     static OUTSIDE: RefCell<ContextSlot> = const { RefCell::new(ContextSlot::new()) };
+}
+
+// There a slot is not made in a constant.
+#[cfg(asyncio_loom)]
+thread_local! {
+    static OUTSIDE: RefCell<ContextSlot> = RefCell::new(ContextSlot::new());
 }
 
 /// Runs `f` in the context that `slot` names. Otherwise `f` runs where it is called: in the same task, or outside all of them, where
@@ -488,7 +276,7 @@ mod tests {
         slot.get_or_create().set(1, int(1));
         let inherited = slot.copy();
         let again = inherited.copy();
-        assert!(matches!((inherited.word(), again.word()), (Word::Map(a), Word::Map(b)) if a == b));
+        assert!(inherited.shares_values_with(&again) && !slot.shares_values_with(&again));
         slot.get_or_create().set(1, int(2));
         let seen = |slot: &ContextSlot| *slot.value(1).unwrap().downcast_ref::<i32>().unwrap();
         assert_eq!((seen(&slot), seen(&inherited), seen(&again)), (2, 1, 1));
