@@ -46,6 +46,14 @@ struct CookbookSync;
 /// event_loop.call_soon(7);
 /// ```
 ///
+/// CPython test_unix_events: test_add_signal_handler_coroutine_error
+///
+/// ```compile_fail,E0277
+/// # let event_loop = asyncio::new_event_loop().unwrap();
+/// async fn coroutine() {}
+/// event_loop.add_signal_handler(2, coroutine());
+/// ```
+///
 /// CPython test_base_events: test_set_exc_handler_invalid
 ///
 /// ```compile_fail,E0277

@@ -148,6 +148,7 @@ mod unix {
         handlers_are_called_on_the_lane,
         bad_signals_are_refused,
         a_handler_of_sigint_replaces_the_runners,
+        a_removed_handler_of_sigint_leaves_the_systems,
         closing_the_loop_gives_signals_back,
     }
 
@@ -622,6 +623,32 @@ mod unix {
 
         pub(super) fn parent(test: &str) {
             start(test).line("ready").press().line("removed").press().ends_well("done\n");
+        }
+    }
+
+    /// CPython test_unix_events: test_remove_signal_handler_2
+    ///
+    /// Outside a run Ctrl-C is the system's again.
+    mod a_removed_handler_of_sigint_leaves_the_systems {
+        use super::*;
+
+        pub(super) fn child() {
+            let event_loop = new_event_loop().unwrap();
+            event_loop.add_signal_handler(libc::SIGINT, || {}).unwrap();
+            event_loop.add_signal_handler(libc::SIGHUP, || {}).unwrap();
+            assert!(is_caught());
+            assert!(event_loop.remove_signal_handler(libc::SIGINT));
+            assert!(!is_caught());
+            assert!(!event_loop.remove_signal_handler(libc::SIGINT));
+            event_loop.close().unwrap();
+            say("removed");
+            loop {
+                std::thread::park();
+            }
+        }
+
+        pub(super) fn parent(test: &str) {
+            start(test).line("removed").press().ends_by_sigint("");
         }
     }
 
