@@ -1,4 +1,4 @@
-//! The signals of the process, and the clock of a thread. Only `asyncio` promises a stable API; this crate does not.
+//! The signals of the process, and the clock and the timers of a thread. Only `asyncio` promises a stable API; this crate does not.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -6,6 +6,7 @@
 //! | `caught` | which signals came for a loop, and how the loop is woken |
 //! | `interrupt` | Ctrl-C while a runner runs: the first press is the loop's business, the second ends the program |
 //! | `clock` | how long a thread was on a processor |
+//! | `slack` | how exact the timers of a thread are |
 //! | `catch` | signals that the program has asked its loop to hear of |
 //!
 //! A signal handler interrupts any code at any point, so it may do next to nothing: it sets a bit, ends the poller's wait and returns.
@@ -25,6 +26,7 @@ mod caught;
 mod clock;
 #[cfg(all(unix, not(asyncio_loom)))]
 mod interrupt;
+mod slack;
 #[cfg(all(unix, not(asyncio_loom)))]
 mod sys;
 
@@ -35,3 +37,4 @@ pub use caught::{Came, Caught};
 pub use clock::thread_time;
 #[cfg(all(unix, not(asyncio_loom)))]
 pub use interrupt::{Interrupt, end_by_interrupt};
+pub use slack::{ExactTimers, exact_timers};

@@ -92,6 +92,8 @@ impl Wiring {
 
     /// Runs `f` as a worker: its sleeps, sockets and host names are this loop's.
     pub(crate) fn enter<R>(&self, worker: usize, f: impl FnOnce() -> R) -> R {
+        // The other workers' threads are the loop's own, and exact for good.
+        let _exact = (worker == 0).then(asyncio_process::exact_timers);
         let f = || asyncio_timer::context::enter(&self.timers, worker, f);
         asyncio_net::with_resolver(&self.resolver, || asyncio_reactor::enter(&self.reactor, f))
     }
@@ -253,6 +255,10 @@ impl Driver for Wiring {
     }
 
     fn start_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<Join> {
+        let body = || {
+            let _exact = asyncio_process::exact_timers();
+            body();
+        };
         let thread = std::thread::Builder::new().name(name).spawn(body)?;
         // What the body panicked with was told by the panic hook.
         Ok(Box::new(move || drop(thread.join())))
