@@ -7,7 +7,7 @@ use crate::runtimes::{
     Asyncio, Flume, Kanal, Smol, SmolLocal, SmolStatic, Tokio, TokioCurrentThread,
 };
 use crate::workloads::{
-    bare, callbacks, messages, net, primitives, resting, spawn, switch, timers, wake,
+    bare, callbacks, messages, net, primitives, resting, spawn, switch, timers, together, wake,
 };
 use std::time::Duration;
 
@@ -79,8 +79,11 @@ pub fn of_runtime(name: &str) -> Option<(Vec<Workload>, usize)> {
     let (name, workers) = numbered.unwrap_or((name, 1));
     let workloads = match name {
         "asyncio" => [tasks::<Asyncio>(), io::<Asyncio>(), ours()].concat(),
-        "tokio" => [tasks::<Tokio>(), io::<Tokio>()].concat(),
-        "tokio-ct" => [tasks::<TokioCurrentThread>(), io::<TokioCurrentThread>()].concat(),
+        "tokio" => [tasks::<Tokio>(), together_in_tokio::<Tokio>(), io::<Tokio>()].concat(),
+        "tokio-ct" => {
+            type Ct = TokioCurrentThread;
+            [tasks::<Ct>(), together_in_tokio::<Ct>(), io::<Ct>()].concat()
+        }
         "smol" => [tasks::<Smol>(), io::<Smol>()].concat(),
         "smol-static" => [tasks::<SmolStatic>(), io::<SmolStatic>()].concat(),
         "smol-local" => [tasks::<SmolLocal>(), io::<SmolLocal>()].concat(),
@@ -182,6 +185,26 @@ fn ours() -> Vec<Workload> {
             in_task::<Asyncio, _>(s, callbacks::call_later_cancelled(s.n))
         }),
         counted("future", n, |s| in_task::<Asyncio, _>(s, callbacks::future(s.n))),
+        counted("cancel", n, |s| in_task::<Asyncio, _>(s, together::cancel(s.n))),
+        counted("scope-ready", n, |s| in_task::<Asyncio, _>(s, together::scope_ready(s.n))),
+        counted("scope-yield", n, |s| in_task::<Asyncio, _>(s, together::scope_yield(s.n))),
+        counted("timeout-ready", n, |s| in_task::<Asyncio, _>(s, together::timeout_ready(s.n))),
+        counted("timeout-yield", n, |s| in_task::<Asyncio, _>(s, together::timeout_yield(s.n))),
+        counted("gather-100", n, |s| in_task::<Asyncio, _>(s, together::gather_many(s.n))),
+        counted("group-100", n, |s| in_task::<Asyncio, _>(s, together::group_many(s.n))),
+    ]
+}
+
+/// What comes nearest to ours there.
+fn together_in_tokio<R: Runtime>() -> Vec<Workload> {
+    use together::tokio;
+    let (counted, n) = (Workload::counted, 1_000_000);
+    vec![
+        counted("cancel", n, |s| in_task::<R, _>(s, tokio::cancel(s.n))),
+        counted("timeout-ready", n, |s| in_task::<R, _>(s, tokio::timeout_ready(s.n))),
+        counted("timeout-yield", n, |s| in_task::<R, _>(s, tokio::timeout_yield(s.n))),
+        counted("gather-100", n, |s| in_task::<R, _>(s, tokio::gather_many(s.n))),
+        counted("group-100", n, |s| in_task::<R, _>(s, tokio::group_many(s.n))),
     ]
 }
 

@@ -9,4 +9,5 @@ pub mod resting;
 pub mod spawn;
 pub mod switch;
 pub mod timers;
+pub mod together;
 pub mod wake;
