@@ -86,6 +86,13 @@ pub struct BaseQueue<S: Store> {
 /// What came of an attempt; the lock, still held, if nothing could be done.
 type Tried<'q, S, T> = Result<T, MutexGuard<'q, State<S>>>;
 
+/// The way out of a quick path that is none: out of its way, so that nothing has to be remembered for afterwards.
+#[cold]
+#[inline(never)]
+fn let_go<S>(state: MutexGuard<'_, State<S>>) {
+    drop(state);
+}
+
 /// Resumes a panic of an item's own code, now that the lock is free.
 #[inline]
 fn resume_if(pushed: Result<(), Panic>) {
@@ -379,14 +386,15 @@ impl<S: Store> BaseQueue<S> {
     fn put_quickly(&self, slot: &mut Option<S::Item>) -> bool {
         let mut state = self.state.lock();
         // Nobody is here, so no room is kept for anybody.
-        let simple = state.waiters.nobody() && state.items.len() < state.limit;
-        if simple {
-            let item = slot.take().expect("polled again after it was ready");
-            let pushed = state.push(item);
-            drop(state);
-            resume_if(pushed);
+        if !state.waiters.nobody() || state.items.len() >= state.limit {
+            let_go(state);
+            return false;
         }
-        simple
+        let item = slot.take().expect("polled again after it was ready");
+        let pushed = state.push(item);
+        drop(state);
+        resume_if(pushed);
+        true
     }
 
     /// Puts the item in or refuses it; if there is no room, the item stays in its slot and the lock comes back.
@@ -414,12 +422,13 @@ impl<S: Store> BaseQueue<S> {
     #[inline(always)]
     fn get_quickly(&self) -> Option<S::Item> {
         let mut state = self.state.lock();
-        if !state.waiters.nobody() {
+        if !state.waiters.nobody() || state.items.len() == 0 {
+            let_go(state);
             return None;
         }
-        let item = state.pop()?;
+        let item = state.pop();
         drop(state);
-        Some(item)
+        item
     }
 
     /// Takes an item out or refuses; if there is no item for a newcomer, the lock comes back.
