@@ -1,6 +1,8 @@
 //! What can be observed of the programs of groups `task` and `group`, as far as it is about many at once; the rest of `task` is in `programs.rs`.
 //! Times are those of the programs, a hundredth as long.
 
+#![allow(clippy::duplicate_mod)] // Both of the modules below take the same helpers in.
+
 mod common;
 mod together;
 
