@@ -10,7 +10,7 @@ use asyncio_loom_tests::{model, race};
 use asyncio_scheduler::promise::{Held, ListenerId, Outcome, Promise};
 use asyncio_task::{
     CancelledError, Forward, GroupDomain, Host, JoinError, Options, Ran, Runnable, Schedule, Task,
-    TaskList, Unretrieved, block_in_scope, catch_cancelled, spawn, uncancellable,
+    TaskList, Unretrieved, block_in_scope, catch_cancelled, shield, spawn, uncancellable,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
@@ -322,6 +322,34 @@ fn a_plain_await_and_uncancel() {
             (true, Err(_)) => "passed on",
             (false, Ok(Ok(()))) => "taken back",
             (child, outcome) => panic!("child cancelled: {child}, outcome: {outcome:?}"),
+        }
+    });
+}
+
+/// shield × child completion × cancel: the waiter lets go or has the value, and the child is never cancelled.
+#[test]
+fn a_shield_and_the_child_s_completion() {
+    let outcomes = ["let go", "had the value", "refused"];
+    explore("a_shield_and_the_child_s_completion", 3, &outcomes, |lp| {
+        let gate = Arc::new(Gate::default());
+        let child = lp.spawn(gate.wait());
+        let child_handle = child.handle();
+        let mut waiter = lp.spawn(catch_cancelled(shield(child)));
+        lp.run();
+        let worker = thread::spawn(move || {
+            gate.open();
+            lp.run();
+        });
+        let accepted = waiter.cancel();
+        lp.run();
+        worker.join().unwrap();
+        lp.run();
+        assert!(child_handle.done() && !child_handle.cancelled());
+        match (accepted, waiter.try_result().expect("it has ended")) {
+            (true, Ok(Err(_))) => "let go",
+            (true, Err(_)) => "had the value",
+            (false, Ok(Ok(Ok(())))) => "refused",
+            (accepted, outcome) => panic!("accepted: {accepted}, outcome: {outcome:?}"),
         }
     });
 }
