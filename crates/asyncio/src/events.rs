@@ -541,6 +541,15 @@ impl EventLoop {
         self.0.scheduler.stop();
     }
 
+    /// How many workers the loop has, the thread that runs it among them.
+    ///
+    /// # Python
+    ///
+    /// No twin: an asyncio loop has one thread.
+    pub fn workers(&self) -> usize {
+        self.0.scheduler.workers()
+    }
+
     /// Whether the loop is inside a run.
     pub fn is_running(&self) -> bool {
         self.0.scheduler.is_running()

@@ -80,7 +80,7 @@ pub fn run<F: IntoFuture>(main: F) -> F::Output {
 pub fn default_workers() -> usize {
     static DEFAULT: OnceLock<usize> = OnceLock::new();
     *DEFAULT.get_or_init(|| match std::env::var_os("ASYNCIO_WORKERS") {
-        None => 1,
+        None => asyncio_scheduler::processors(),
         Some(text) => text
             .to_str()
             .and_then(|text| text.trim().parse().ok())

@@ -126,9 +126,11 @@ fn a_main_that_never_ended_cannot_stop_a_later_run() {
 }
 
 /// CPython test_base_events: test_run_forever_pre_stopped
+///
+/// [C]: with several workers each makes passes of its own.
 #[test]
 fn stop_before_a_run_gives_exactly_one_pass_that_does_not_block() {
-    let event_loop = new_loop();
+    let event_loop = loop_in_order();
     let log = Log::new();
     let (inner, note) = (event_loop.clone(), log.clone());
     event_loop.call_soon(move || {
@@ -341,10 +343,10 @@ fn a_callback_queued_from_a_callback_comes_after_another_look_at_the_timers() {
     event_loop.close().unwrap();
 }
 
-/// Callbacks and tasks share one queue: with one worker they run in the order in which they became ready.
+/// [C]: callbacks and tasks share one queue: with one worker they run in the order in which they became ready.
 #[test]
 fn callbacks_and_tasks_run_in_one_order() {
-    let event_loop = new_loop();
+    let event_loop = loop_in_order();
     let log = Log::new();
     for turn in 0..20 {
         event_loop.call_soon(log.note(2 * turn));
@@ -544,9 +546,11 @@ fn a_cancelled_timer_is_gone_at_once() {
 }
 
 /// CPython test_base_events: test__run_once_schedule_handle
+///
+/// [C]: with several workers each makes passes of its own.
 #[test]
 fn what_a_timer_queues_waits_for_the_next_pass() {
-    let event_loop = new_loop();
+    let event_loop = loop_in_order();
     let log = Log::new();
     let (inner, note) = (event_loop.clone(), log.clone());
     event_loop.call_at(event_loop.time(), move || {
@@ -597,10 +601,10 @@ fn reading_task(event_loop: &EventLoop, log: &Log<&'static str>) -> std::net::Tc
     peer
 }
 
-/// The contract's chapter 1.4: what was queued earlier, then I/O, then timers.
+/// The contract's chapter 1.4 [C]: what was queued earlier, then I/O, then timers.
 #[test]
 fn a_pass_runs_what_was_queued_then_io_then_timers() {
-    let event_loop = new_loop();
+    let event_loop = loop_in_order();
     let log = Log::new();
     let mut peer = reading_task(&event_loop, &log);
     event_loop.call_at(event_loop.time(), log.note("timer"));
@@ -613,10 +617,10 @@ fn a_pass_runs_what_was_queued_then_io_then_timers() {
     event_loop.close().unwrap();
 }
 
-/// The same when the loop was asleep: I/O that came before it looked again goes before timers that are due by then.
+/// The same [C] when the loop was asleep: I/O that came before it looked again goes before timers that are due by then.
 #[test]
 fn io_goes_before_timers() {
-    let event_loop = new_loop();
+    let event_loop = loop_in_order();
     let log = Log::new();
     let mut peer = reading_task(&event_loop, &log);
     let (inner, note) = (event_loop.clone(), log.clone());

@@ -8,7 +8,9 @@ mod common;
 use asyncio::{
     EventLoop, Runner, RunnerBuilder, Warning, create_task, get_running_loop, run, secs, yield_now,
 };
-use common::{Log, is_child, new_loop, one_pass, only_message, reports, run_in_order};
+use common::{
+    Log, is_child, loop_in_order, new_loop, one_pass, only_message, reports, run_in_order,
+};
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -23,9 +25,9 @@ fn warnings(event_loop: &EventLoop) -> Log<Warning> {
     log
 }
 
-/// A loop in debug mode to which every step is slow, and what it says.
+/// A loop in debug mode to which every step is slow, and what it says; with one worker, so that its steps can be counted.
 fn watched_loop() -> (EventLoop, Log<Warning>) {
-    let event_loop = new_loop();
+    let event_loop = loop_in_order();
     let log = warnings(&event_loop);
     event_loop.set_debug(true);
     event_loop.set_slow_callback_duration(Duration::ZERO);

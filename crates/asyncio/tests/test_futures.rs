@@ -19,7 +19,7 @@ mod common;
 use asyncio::{
     CallbackId, CancelledError, EventLoop, Future, FutureError, create_task, run, set_event_loop,
 };
-use common::{Log, new_loop, one_pass, panic_message, reports, settle};
+use common::{Log, loop_in_order, new_loop, one_pass, panic_message, reports, settle};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,7 +41,14 @@ impl fmt::Display for Failure {
 impl std::error::Error for Failure {}
 
 fn with_loop<R>(code: impl FnOnce(&EventLoop) -> R) -> R {
-    let event_loop = new_loop();
+    with(new_loop(), code)
+}
+
+fn with_loop_in_order<R>(code: impl FnOnce(&EventLoop) -> R) -> R {
+    with(loop_in_order(), code)
+}
+
+fn with<R>(event_loop: EventLoop, code: impl FnOnce(&EventLoop) -> R) -> R {
     let result = code(&event_loop);
     event_loop.close().unwrap();
     result
@@ -235,9 +242,11 @@ fn awaiting_a_done_future_does_not_yield() {
 }
 
 /// The contract's row of await: several tasks may await one future, and wake in the order in which they began.
+///
+/// [C]: they also begin and run in it.
 #[test]
 fn waiters_wake_in_the_order_in_which_they_began() {
-    with_loop(|event_loop| {
+    with_loop_in_order(|event_loop| {
         let log = Log::new();
         let future: IntFuture = event_loop.create_future();
         for waiter in 0..10 {
@@ -447,9 +456,11 @@ fn a_callback_for_a_done_future_is_queued_at_once() {
 }
 
 /// A callback gets the future it was registered with, and may register more.
+///
+/// [C]: they come one pass after the other.
 #[test]
 fn a_callback_gets_the_future() {
-    with_loop(|event_loop| {
+    with_loop_in_order(|event_loop| {
         let (future, log): (IntFuture, _) = (event_loop.create_future(), Log::new());
         let notes = log.clone();
         future.add_done_callback(move |future| {

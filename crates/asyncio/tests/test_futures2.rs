@@ -5,7 +5,7 @@
 mod common;
 
 use asyncio::{Future, create_task, get_running_loop, run};
-use common::{Log, new_loop, one_pass};
+use common::{Log, loop_in_order, new_loop, one_pass};
 use std::fmt;
 use std::sync::Arc;
 
@@ -58,9 +58,11 @@ fn the_debug_text_of_a_future_that_holds_itself_ends() {
 }
 
 /// Rows of the contract's section 2 in one program: an end queues callbacks and wakes waiters in the order in which they came.
+///
+/// [C]: with several workers callbacks run in their order, and waiters beside them.
 #[test]
 fn callbacks_and_waiters_are_told_in_one_order() {
-    let event_loop = new_loop();
+    let event_loop = loop_in_order();
     let log = Log::new();
     let future: Future<u8, String> = event_loop.create_future();
     for n in 0..6 {

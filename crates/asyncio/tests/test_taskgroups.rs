@@ -15,7 +15,7 @@ use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use together::{Log, OnDrop, Oops, settle};
+use together::{Log, OnDrop, Oops, run_in_order, settle};
 
 type Group = TaskGroup<Oops>;
 type Outcome<T> = Result<T, ExceptionGroup<Oops>>;
@@ -553,11 +553,13 @@ fn a_handled_error_leaves_no_request_behind() {
 }
 
 /// CPython test_taskgroups: test_nested_groups_both_cancelled
+///
+/// [C]: both fail in one pass.
 #[test]
 fn both_groups_fail_at_once() {
     let log = Log::default();
     let seen = log.clone();
-    run(async move {
+    run_in_order(async move {
         let outcome: Outcome<()> = Group::scope(async |outer| {
             let inner: Outcome<()> = Group::scope(async |inner| {
                 inner.create_task(crash_after(0, Oops::Type)).detach();

@@ -31,6 +31,10 @@ impl<T> Log<T> {
         self.0.lock().unwrap().push(entry);
     }
 
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
     /// Takes what was noted since the last time.
     pub fn take(&self) -> Vec<T> {
         std::mem::take(&mut self.0.lock().unwrap())
@@ -61,8 +65,12 @@ pub fn loop_in_order() -> EventLoop {
     EventLoop::with_workers(1).unwrap()
 }
 
-/// Runs exactly one pass: `stop` comes before the run.
+/// Runs exactly one pass if the loop has one worker: `stop` comes before the run. Several workers have no passes in common: then
+/// everything runs until it waits.
 pub fn one_pass(event_loop: &EventLoop) {
+    if event_loop.workers() > 1 {
+        return event_loop.run_until_complete(settle()).unwrap();
+    }
     event_loop.stop();
     event_loop.run_forever().unwrap();
 }
