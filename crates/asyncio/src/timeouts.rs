@@ -176,12 +176,12 @@ pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::Int
 /// # Examples
 ///
 /// ```
-/// use asyncio::{create_task, secs, sleep, wait_for};
+/// use asyncio::{create_task, wait_for};
 /// use std::time::Duration;
 ///
 /// asyncio::run(async {
 ///     let done = create_task(async { 1 });
-///     sleep(secs(0.0)).await;
+///     (&done).await;
 ///     assert_eq!(wait_for(done, Duration::ZERO).await.unwrap().unwrap(), 1);
 ///     assert!(wait_for(async { unreachable!() }, Duration::ZERO).await.is_err());
 /// });

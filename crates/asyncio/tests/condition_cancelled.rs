@@ -146,17 +146,24 @@ fn a_timeout_of_a_wait_leaves_the_lock_held() {
 fn a_timeout_waits_for_the_lock() {
     asyncio::run(async {
         let condition = Arc::new(Condition::new(false));
+        let first = condition.acquire().await;
         let inner = condition.clone();
         let task = create_task(async move {
             let guard = inner.acquire().await;
             timeout(secs(0.001), guard.wait()).await.is_err()
         });
         settle().await;
-        let mut guard = condition.acquire().await;
-        asyncio::sleep(secs(0.01)).await;
-        assert!(!task.done());
-        *guard = true;
-        drop(guard);
+        // Next in the queue: gets the lock when the wait begins.
+        let (inner, waiter) = (condition.clone(), task.handle());
+        let holder = create_task(async move {
+            let mut guard = inner.acquire().await;
+            asyncio::sleep(secs(0.01)).await;
+            assert!(!waiter.done());
+            *guard = true;
+        });
+        settle().await;
+        drop(first);
+        holder.await.unwrap();
         assert!(task.await.unwrap());
         assert!(!condition.locked());
     });
