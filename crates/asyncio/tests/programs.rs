@@ -427,9 +427,11 @@ fn done_callbacks_are_told_in_order() {
 }
 
 /// Program P-task-7
+///
+/// [C]: the task does not run between two lines of main.
 #[test]
 fn tasks_have_names_and_can_be_found() {
-    run(async {
+    run_in_order(async {
         let task = TaskBuilder::new().name("task01").create_task(async {
             let own = current_task().unwrap();
             yield_now().await;
