@@ -303,7 +303,11 @@ fn push_meets_the_end_of_the_run() {
         });
         let pusher = spawn({
             let crew = crew.clone();
-            move || crew.bring(0)
+            move || {
+                crew.bring(0);
+                // As one who makes it the watcher.
+                crew.unpark(1);
+            }
         });
         crew.idle.shut();
         crew.idle.wait_until_all_lie(|| false);
@@ -312,7 +316,7 @@ fn push_meets_the_end_of_the_run() {
         pusher.join().unwrap();
         crew.end();
         worker.join().unwrap();
-        assert!([10, 11].contains(&crew.inside.get()));
+        assert!([10, 11, 12].contains(&crew.inside.get()));
     });
 }
 

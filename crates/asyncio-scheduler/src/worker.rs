@@ -122,7 +122,7 @@ impl Worker {
             core,
             shard,
             queue: shard.take_queue(),
-            pinned: (index == 0).then(|| core.local.take_queue()),
+            pinned: (index == 0 && has_others).then(|| core.local.take_queue()),
             has_others,
             batching: Cell::new(false),
             searching: Cell::new(false),
@@ -337,7 +337,7 @@ impl Worker {
 
     /// The queue of worker 0's own tasks.
     fn local_queue(&self) -> &RunQueue {
-        self.pinned.as_ref().filter(|_| self.has_others).unwrap_or(&self.queue)
+        self.pinned.as_ref().unwrap_or(&self.queue)
     }
 
     /// Runs one of worker 0's own tasks if its token is queued, out of its turn; false if it is not.
