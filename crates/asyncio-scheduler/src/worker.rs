@@ -10,7 +10,7 @@
 use crate::core::{Core, Rouse};
 use crate::driver::{Step, Wait};
 use crate::event_loop::Loop;
-use crate::lane::{self, Spent};
+use crate::lane::{self, Panicked, Spent};
 use crate::pace::Pace;
 use crate::run_queue::{Entry, RunQueue};
 use crate::shard::Shard;
@@ -282,7 +282,9 @@ impl Worker {
     fn run(&self, entry: Entry, queue: &RunQueue) {
         match entry {
             Entry::Task(token) => self.after_turn(token.run(self.budget()), queue),
-            Entry::Ticket => self.after_callback(self.event_loop.lane().run_one()),
+            Entry::Ticket => self.after_callback(
+                self.event_loop.lane().run_one_by(|callback| self.reported(lane::run(callback))),
+            ),
         }
     }
 
@@ -305,7 +307,8 @@ impl Worker {
                 self.after_turn(event_loop.watch(step, || token.run(self.budget())), queue);
             }
             Entry::Ticket => self.after_callback(event_loop.lane().run_one_by(|callback| {
-                event_loop.watch(Step::Callback(callback.clone()), || lane::run(callback))
+                let step = Step::Callback(callback.clone());
+                self.reported(event_loop.watch(step, || lane::run(callback)))
             })),
         }
     }
@@ -330,9 +333,14 @@ impl Worker {
     #[inline(always)]
     fn after_callback(&self, spent: Spent) {
         (0..spent.owed).for_each(|_| self.queue.push(Entry::Ticket));
-        if let Some(panicked) = spent.panicked {
+    }
+
+    /// Reports a panic while the lane is still held: the next callback comes after the report of this one. Nothing is left to report.
+    fn reported(&self, panicked: Option<Box<Panicked>>) -> Option<Box<Panicked>> {
+        if let Some(panicked) = panicked {
             self.event_loop.report(|r| r.callback_panicked(*panicked));
         }
+        None
     }
 
     /// The queue of worker 0's own tasks.

@@ -185,15 +185,22 @@ fn a_name_has_the_port_that_was_asked_for() {
 }
 
 /// Awaits two futures at once.
+fn ready<T>(poll: Poll<T>) -> Option<T> {
+    match poll {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => None,
+    }
+}
+
 async fn both<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
     let (mut a, mut b) = (Box::pin(a), Box::pin(b));
     let (mut first, mut second) = (None, None);
     std::future::poll_fn(move |cx| {
-        if let (None, Poll::Ready(output)) = (&first, a.as_mut().poll(cx)) {
-            first = Some(output);
+        if first.is_none() {
+            first = ready(a.as_mut().poll(cx));
         }
-        if let (None, Poll::Ready(output)) = (&second, b.as_mut().poll(cx)) {
-            second = Some(output);
+        if second.is_none() {
+            second = ready(b.as_mut().poll(cx));
         }
         match (first.take(), second.take()) {
             (Some(a), Some(b)) => Poll::Ready((a, b)),

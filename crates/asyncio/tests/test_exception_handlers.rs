@@ -241,3 +241,22 @@ fn reports_name_the_handle_and_the_future() {
     assert!(shown.contains(&format!("\nfuture: {text}\nexception: \"eggs\"")), "{shown}");
     event_loop.close().unwrap();
 }
+
+/// The report of a callback that panics is a part of its step: the next callback comes after it, on whatever worker.
+#[test]
+fn the_next_callback_comes_after_the_report() {
+    let event_loop = EventLoop::with_workers(4).unwrap();
+    let log = Log::new();
+    let note = log.clone();
+    event_loop.set_exception_handler(Some(move |_: &EventLoop, _: &ExceptionContext| {
+        note.push("report");
+    }));
+    for _ in 0..100 {
+        event_loop.call_soon(|| std::panic::resume_unwind(Box::new("quietly")));
+        event_loop.call_soon(log.note("next"));
+    }
+    event_loop.run_until_complete(settle()).unwrap();
+    let expected: Vec<_> = (0..100).flat_map(|_| ["report", "next"]).collect();
+    assert_eq!(log.take(), expected);
+    event_loop.close().unwrap();
+}
