@@ -42,6 +42,7 @@ mod unix {
 
     pub(super) fn main() {
         if let Ok(name) = std::env::var(CHILD) {
+            take_signals();
             let test = TESTS.iter().find(|(known, ..)| *known == name);
             return test.expect("a test of this file").1();
         }
@@ -54,6 +55,14 @@ mod unix {
             ran += 1;
         }
         println!("\ntest result: ok. {ran} passed; 0 failed\n");
+    }
+
+    /// Takes the system's action for the signals of the tests: what starts the tests in the background may have them ignored, and children inherit that.
+    fn take_signals() {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGUSR1, libc::SIGUSR2] {
+            // SAFETY: the action is the system's own, so there is no handler that could do anything wrong.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
     }
 
     /// A running child.
