@@ -4,7 +4,7 @@
 mod settle;
 
 use asyncio::{
-    Task, TimeoutError, catch_cancelled, create_task, run, secs, shield, sleep, timeout,
+    Event, Task, TimeoutError, catch_cancelled, create_task, run, secs, shield, sleep, timeout,
     timeout_scope, uncancellable, with_finally, yield_now,
 };
 use settle::settle;
@@ -390,11 +390,10 @@ fn with_finally_at_work_keeps_its_scope_while_a_sibling_raises() {
 #[test]
 fn uncancel_takes_back_what_nobody_has_seen() {
     run(async {
-        let task = create_task(async {
-            uncancellable(async {
-                sleep(secs(0.003)).await;
-            })
-            .await;
+        let gate = Arc::new(Event::new());
+        let opened = gate.clone();
+        let task = create_task(async move {
+            uncancellable(opened.wait()).await;
             sleep(secs(0.001)).await;
             "went on"
         });
@@ -402,6 +401,7 @@ fn uncancel_takes_back_what_nobody_has_seen() {
         task.cancel();
         settle().await;
         assert_eq!(task.uncancel(), 0);
+        gate.set();
         assert_eq!(task.await.unwrap(), "went on");
     });
 }
