@@ -283,8 +283,10 @@ fn a_request_that_meets_a_finished_child_is_not_lost() {
 #[test]
 fn shield_lets_go_and_the_task_runs_on() {
     run(async {
-        let mut child = create_task(async {
-            sleep(secs(0.005)).await;
+        let gate = Arc::new(Event::new());
+        let opened = gate.clone();
+        let mut child = create_task(async move {
+            opened.wait().await;
             9
         });
         let handle = child.handle();
@@ -296,6 +298,7 @@ fn shield_lets_go_and_the_task_runs_on() {
         parent.cancel();
         settle().await;
         assert!(!handle.done());
+        gate.set();
         assert_eq!(parent.await.unwrap(), (true, 9));
     });
 }

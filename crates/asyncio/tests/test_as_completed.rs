@@ -102,6 +102,7 @@ fn a_timeout_stands_for_what_is_missing_and_cancels_nothing() {
         let tasks: [Task<u8>; 3] =
             [create_task(after(1, 1)), create_task(pending()), create_task(pending())];
         let handles: Vec<_> = tasks.iter().map(Task::handle).collect();
+        settle().await;
         let mut results = as_completed::<u8, _>(tasks).timeout(secs(0.003));
         assert_eq!(results.next().await.unwrap().unwrap().unwrap(), 1);
         for _ in 0..2 {
