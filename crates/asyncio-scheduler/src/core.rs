@@ -1,6 +1,6 @@
 //! What a waker reaches: never freed, so a wake may come at any time from any thread.
 //!
-//! A task's scheduler is a bare `&'static Shard` of a core. Cells, wakers and handles may outlive their loop and own none of it.
+//! A task's scheduler is a bare `&'static Home` in a core. Cells, wakers and handles may outlive their loop and own none of it.
 //!
 //! # Who has the core
 //!
@@ -23,6 +23,7 @@
 
 use crate::driver::Reporter;
 use crate::event_loop::Loop;
+use crate::home::Home;
 use crate::idle::{Idle, Retired};
 use crate::right::Right;
 use crate::run_queue::{Entry, Injector, RunQueue, Stolen};
@@ -33,9 +34,7 @@ use crate::worker;
 use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::Mutex;
 use asyncio_task::contain;
-use asyncio_task::{
-    Host, JoinError, Runnable, Schedule, ScheduleLocal, TaskHandle, TaskList, Unretrieved,
-};
+use asyncio_task::{Host, JoinError, Runnable, Schedule, ScheduleLocal, TaskHandle};
 use std::sync::{Arc, OnceLock, Weak};
 
 /// The lasting part of a loop.
@@ -63,14 +62,13 @@ enum Owner {
     Closed(Weak<Loop>),
 }
 
-/// The host of tasks that stay on worker 0, and what is queued of them.
+/// Where tasks that stay on worker 0 are made, and what is queued of them.
 #[derive(Debug)]
 pub(crate) struct LocalSide {
-    pub(crate) tasks: TaskList,
+    pub(crate) home: Home,
     pub(crate) injector: Injector,
     /// The pinned queue while no thread is worker 0.
     idle_queue: Mutex<Option<RunQueue>>,
-    core: OnceLock<&'static Core>,
 }
 
 /// Whom a push has to wake; to be done outside locks, by [`Core::rouse`].
@@ -118,10 +116,9 @@ impl Core {
 
     fn leak(workers: usize) -> &'static Core {
         let local = LocalSide {
-            tasks: TaskList::new(),
+            home: Home::new(),
             injector: Injector::new(),
             idle_queue: Mutex::new(Some(RunQueue::new())),
-            core: OnceLock::new(),
         };
         let core: &'static Core = Box::leak(Box::new(Core {
             shards: (0..workers).map(Shard::new).collect(),
@@ -133,8 +130,7 @@ impl Core {
             local,
             owner: Mutex::new(Owner::Nobody),
         }));
-        core.shards.iter().for_each(|shard| shard.link(core));
-        core.local.core.set(core).expect("a core is linked to itself once");
+        core.homes().for_each(|home| home.link(core));
         core
     }
 
@@ -186,23 +182,23 @@ impl Core {
         self.shards.len()
     }
 
-    fn lists(&self) -> impl Iterator<Item = &TaskList> {
-        std::iter::once(&self.local.tasks).chain(self.shards.iter().map(|shard| &*shard.tasks))
+    pub(crate) fn homes(&self) -> impl Iterator<Item = &Home> {
+        std::iter::once(&self.local.home).chain(self.shards.iter().map(|shard| &*shard.home))
     }
 
     /// Refuses further tasks, or takes them again.
     pub(crate) fn refuse_tasks(&self, refuse: bool) {
-        self.lists().for_each(|tasks| tasks.set_closed(refuse));
+        self.homes().for_each(|home| home.tasks.set_closed(refuse));
     }
 
     /// Whether no task is left.
     pub(crate) fn has_no_task(&self) -> bool {
-        self.lists().all(TaskList::is_empty)
+        self.homes().all(|home| home.tasks.is_empty())
     }
 
     /// The tasks that have not ended, those of one worker in the order of their making.
     pub(crate) fn all_tasks(&self) -> Vec<TaskHandle> {
-        self.lists().flat_map(TaskList::snapshot).collect()
+        self.homes().flat_map(|home| home.tasks.snapshot()).collect()
     }
 
     /// The shard for tasks made on this thread: the worker's own, else one chosen by the thread.
@@ -364,7 +360,7 @@ pub(crate) const WORTH_STEALING: usize = 2;
 
 /// The scheduler of a task that any worker may run.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Anywhere(pub(crate) &'static Shard);
+pub(crate) struct Anywhere(pub(crate) &'static Home);
 
 /// The scheduler of a task that stays on worker 0: main, or one with a `!Send` future.
 #[derive(Clone, Copy, Debug)]
@@ -386,7 +382,7 @@ impl Schedule for Pinned {
     }
 
     fn host(self) -> &'static dyn Host {
-        &self.0.local
+        &self.0.local.home
     }
 }
 
@@ -402,35 +398,5 @@ impl LocalSide {
 
     pub(crate) fn put_queue_back(&self, queue: RunQueue) {
         *self.idle_queue.lock() = Some(queue);
-    }
-
-    fn core(&self) -> &'static Core {
-        self.core.get().expect("a core is linked to itself when it is made")
-    }
-}
-
-impl Host for LocalSide {
-    fn tasks(&self) -> &TaskList {
-        &self.tasks
-    }
-
-    fn call_soon(&self, context: ContextSlot, callback: Box<dyn FnOnce() + Send>) {
-        self.core().call_soon(context, callback);
-    }
-
-    fn panicked(&self, task: &TaskHandle, error: &JoinError) -> bool {
-        self.core().task_panicked(task, error)
-    }
-
-    fn unretrieved(&self, task: Unretrieved, error: &JoinError) {
-        self.core().report(|reporter| reporter.unretrieved(task, error));
-    }
-
-    fn is_worker(&self) -> bool {
-        self.core().is_worked_for_here()
-    }
-
-    fn destructor_panicked(&self, error: JoinError) {
-        self.core().report(|reporter| reporter.destructor_panicked(error));
     }
 }

@@ -283,13 +283,12 @@ impl Loop {
     /// Whether it is a task of this loop.
     pub fn owns<T>(&self, task: &Task<T>) -> bool {
         let host: *const dyn Host = task.host();
-        let is_a_shard = self.core.shards.iter().any(|shard| ptr::addr_eq(host, shard));
-        is_a_shard || ptr::addr_eq(host, &self.core.local)
+        self.core.homes().any(|home| ptr::addr_eq(host, home))
     }
 
     /// The scheduler of tasks made on this thread.
     fn anywhere(&self) -> Anywhere {
-        Anywhere(self.core.shard_here())
+        Anywhere(&self.core.shard_here().home)
     }
 
     /// Whether this thread is a worker of this loop.
@@ -410,7 +409,7 @@ impl Loop {
 
     /// Whether local tasks, if there are any, belong to this thread; for the owner of the gate.
     pub(crate) fn is_right_thread(&self) -> bool {
-        self.core.local.tasks.is_empty()
+        self.core.local.home.tasks.is_empty()
             || *self.local_thread.lock() == Some(thread::current().id())
     }
 

@@ -48,16 +48,6 @@ pub struct Panicked {
     pub payload: Box<dyn Any + Send>,
 }
 
-/// What became of a ticket.
-#[derive(Debug, Default)]
-#[must_use = "owed tickets must be queued again"]
-pub struct Spent {
-    /// Tickets that were popped meanwhile: queue as many.
-    pub owed: usize,
-    /// The callback that ran and panicked.
-    pub panicked: Option<Box<Panicked>>,
-}
-
 impl Lane {
     /// An empty lane.
     pub fn new() -> Self {
@@ -79,26 +69,21 @@ impl Lane {
         Ok(enqueue())
     }
 
-    /// Spends a ticket.
-    pub fn run_one(&self) -> Spent {
-        self.run_one_by(run)
-    }
-
-    /// Spends a ticket; `run` runs the callback.
-    pub(crate) fn run_one_by(&self, run: impl FnOnce(Handle) -> Option<Box<Panicked>>) -> Spent {
+    /// Spends a ticket: `run` runs the callback while the lane is held. Returns how many tickets were popped meanwhile: queue as many.
+    #[must_use = "owed tickets must be queued again"]
+    pub fn run_one(&self, run: impl FnOnce(Handle)) -> usize {
         let mut inner = self.0.lock();
         if inner.running {
             inner.owed += 1;
-            return Spent::default();
+            return 0;
         }
-        let Some(callback) = inner.callbacks.pop_front() else { return Spent::default() };
+        let Some(callback) = inner.callbacks.pop_front() else { return 0 };
         inner.running = true;
         drop(inner);
-        let panicked = run(callback);
+        run(callback);
         let mut inner = self.0.lock();
         inner.running = false;
-        let owed = std::mem::take(&mut inner.owed);
-        Spent { owed, panicked }
+        std::mem::take(&mut inner.owed)
     }
 
     /// Refuses further callbacks and hands out those that wait, to be discarded outside the lock.
@@ -109,8 +94,8 @@ impl Lane {
     }
 }
 
-/// Runs the callback and lets go of it; the values of its context may be dropped with it, and are anybody's code too.
-pub(crate) fn run(callback: Handle) -> Option<Box<Panicked>> {
+/// Runs the callback and lets go of it; the values of its context may be dropped with it, and are anybody's code too. Returns what it panicked with.
+pub fn run(callback: Handle) -> Option<Box<Panicked>> {
     let location = callback.location();
     let run = callback.run();
     let handle = run.is_err().then(|| callback.clone());

@@ -8,6 +8,7 @@
 //! | **run queue** | [`run_queue`]: the worker's FIFO, and the injector for other threads |
 //! | **idle** | [`idle`]: who is awake, and whether bringing work means waking somebody; [`parker`]: where one worker sleeps |
 //! | **watch** | `watch.rs`: a worker that is stuck freezes nothing |
+//! | **home** | `home.rs`: where tasks are made: their list, and the way to the core |
 //! | **shard** | `shard.rs`: what others reach of one worker; `threads.rs`: the workers' threads |
 //! | **lane**, **ticket** | [`lane`]: the serial FIFO of callbacks |
 //! | **callback** | [`callback`]: what `call_soon` queues, and its handle |
@@ -28,6 +29,7 @@ mod eager;
 pub mod errors;
 pub mod event_loop;
 pub mod gate;
+mod home;
 pub mod idle;
 pub mod lane;
 mod pace;

@@ -1,21 +1,17 @@
 //! What others reach of one worker: its queue to steal from, its tasks, its place to sleep. Never freed, as the core that it is part of.
 
-use crate::core::Core;
+use crate::home::Home;
 use crate::parker::Parker;
 use crate::run_queue::{RunQueue, Stealer};
 use asyncio_base::CachePadded;
-use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::{AtomicBool, AtomicU64, Mutex, Ordering};
-use asyncio_task::{Host, JoinError, TaskHandle, TaskList, Unretrieved};
-use std::sync::OnceLock;
 
 /// One worker's part of a core; the scheduler of the tasks that this worker made.
 #[derive(Debug)]
 pub(crate) struct Shard {
-    core: OnceLock<&'static Core>,
     pub(crate) index: usize,
     /// The tasks that were made here and have not ended; any worker may run them.
-    pub(crate) tasks: CachePadded<TaskList>,
+    pub(crate) home: CachePadded<Home>,
     pub(crate) stealer: Stealer,
     pub(crate) parker: CachePadded<Parker>,
     /// Passes begun; only ever compared with what it was.
@@ -30,23 +26,14 @@ impl Shard {
     pub(crate) fn new(index: usize) -> Self {
         let queue = RunQueue::new();
         Shard {
-            core: OnceLock::new(),
             index,
-            tasks: CachePadded(TaskList::new()),
+            home: CachePadded(Home::new()),
             stealer: queue.stealer(),
             parker: CachePadded(Parker::new()),
             pulse: CachePadded(AtomicU64::new(0)),
             idle_queue: Mutex::new(Some(queue)),
             has_thread: AtomicBool::new(index == 0),
         }
-    }
-
-    pub(crate) fn link(&self, core: &'static Core) {
-        self.core.set(core).expect("a core is linked to its parts once");
-    }
-
-    pub(crate) fn core(&self) -> &'static Core {
-        self.core.get().expect("a core is linked to its parts when it is made")
     }
 
     /// A pass begins.
@@ -77,31 +64,5 @@ impl Shard {
     pub(crate) fn reset(&self) {
         self.has_thread.store(self.index == 0, Ordering::Release);
         self.parker.forget();
-    }
-}
-
-impl Host for Shard {
-    fn tasks(&self) -> &TaskList {
-        &self.tasks
-    }
-
-    fn call_soon(&self, context: ContextSlot, callback: Box<dyn FnOnce() + Send>) {
-        self.core().call_soon(context, callback);
-    }
-
-    fn panicked(&self, task: &TaskHandle, error: &JoinError) -> bool {
-        self.core().task_panicked(task, error)
-    }
-
-    fn unretrieved(&self, task: Unretrieved, error: &JoinError) {
-        self.core().report(|reporter| reporter.unretrieved(task, error));
-    }
-
-    fn is_worker(&self) -> bool {
-        self.core().is_worked_for_here()
-    }
-
-    fn destructor_panicked(&self, error: JoinError) {
-        self.core().report(|reporter| reporter.destructor_panicked(error));
     }
 }

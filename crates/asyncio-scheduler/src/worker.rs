@@ -7,10 +7,11 @@
 //!
 //! `search.rs` has what a worker does that has nothing to run.
 
+use crate::callback::Handle;
 use crate::core::{Core, Rouse};
 use crate::driver::{Step, Wait};
 use crate::event_loop::Loop;
-use crate::lane::{self, Panicked, Spent};
+use crate::lane::{self, Panicked};
 use crate::pace::Pace;
 use crate::run_queue::{Entry, RunQueue};
 use crate::shard::Shard;
@@ -282,9 +283,7 @@ impl Worker {
     fn run(&self, entry: Entry, queue: &RunQueue) {
         match entry {
             Entry::Task(token) => self.after_turn(token.run(self.budget()), queue),
-            Entry::Ticket => self.after_callback(
-                self.event_loop.lane().run_one_by(|callback| self.reported(lane::run(callback))),
-            ),
+            Entry::Ticket => self.spend_ticket(lane::run),
         }
     }
 
@@ -306,10 +305,10 @@ impl Worker {
                 let step = Step::Task(token.handle());
                 self.after_turn(event_loop.watch(step, || token.run(self.budget())), queue);
             }
-            Entry::Ticket => self.after_callback(event_loop.lane().run_one_by(|callback| {
+            Entry::Ticket => self.spend_ticket(|callback| {
                 let step = Step::Callback(callback.clone());
-                self.reported(event_loop.watch(step, || lane::run(callback)))
-            })),
+                event_loop.watch(step, || lane::run(callback))
+            }),
         }
     }
 
@@ -330,17 +329,15 @@ impl Worker {
         }
     }
 
-    #[inline(always)]
-    fn after_callback(&self, spent: Spent) {
-        (0..spent.owed).for_each(|_| self.queue.push(Entry::Ticket));
-    }
-
-    /// Reports a panic while the lane is still held: the next callback comes after the report of this one. Nothing is left to report.
-    fn reported(&self, panicked: Option<Box<Panicked>>) -> Option<Box<Panicked>> {
-        if let Some(panicked) = panicked {
-            self.event_loop.report(|r| r.callback_panicked(*panicked));
-        }
-        None
+    /// Runs the lane's next callback by `run`. A panic is reported while the lane is still held: the next callback comes after the report.
+    #[inline]
+    fn spend_ticket(&self, run: impl FnOnce(Handle) -> Option<Box<Panicked>>) {
+        let owed = self.event_loop.lane().run_one(|callback| {
+            if let Some(panicked) = run(callback) {
+                self.event_loop.report(|r| r.callback_panicked(*panicked));
+            }
+        });
+        (0..owed).for_each(|_| self.queue.push(Entry::Ticket));
     }
 
     /// The queue of worker 0's own tasks.
