@@ -1,0 +1,132 @@
+//! A run as a short line of text, to be kept as a test.
+//!
+//! `2f-w4s-3:1,0:2` is the run of seed 2f (hexadecimal) on four workers with spurious wakes, whose choices are three zeros, a 1, and right behind it a
+//! 2: `gap:choice` for each that is not 0. What comes after the last is zeros.
+
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
+/// All that decides a run, apart from the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// Of the program's own random numbers.
+    pub seed: u64,
+    /// How many workers were played.
+    pub workers: usize,
+    /// Whether tasks were woken for no reason now and then.
+    pub spurious_wakes: bool,
+    /// The choices, in the order in which they were made.
+    pub choices: Vec<u32>,
+}
+
+/// The text is no schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadSchedule(String);
+
+impl fmt::Display for BadSchedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is no schedule: one looks like 2f-w4s-3:1,0:2", self.0)
+    }
+}
+
+impl std::error::Error for BadSchedule {}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spurious = if self.spurious_wakes { "s" } else { "" };
+        write!(f, "{:x}-w{}{spurious}-", self.seed, self.workers)?;
+        let (mut gap, mut comma) = (0, "");
+        for &choice in &self.choices {
+            if choice == 0 {
+                gap += 1;
+                continue;
+            }
+            write!(f, "{comma}{gap}:{choice}")?;
+            (gap, comma) = (0, ",");
+        }
+        Ok(())
+    }
+}
+
+/// More choices than any run that people look at: a slip of the pen is not to take all memory.
+const MOST_CHOICES: usize = 1 << 24;
+
+impl FromStr for Schedule {
+    type Err = BadSchedule;
+
+    fn from_str(text: &str) -> Result<Self, BadSchedule> {
+        parse(text.trim()).ok_or_else(|| BadSchedule(text.to_owned()))
+    }
+}
+
+fn parse(text: &str) -> Option<Schedule> {
+    let mut parts = text.splitn(3, '-');
+    let seed = parse_seed(parts.next()?).ok()?;
+    let workers = parts.next()?.strip_prefix('w')?;
+    let spurious_wakes = workers.ends_with('s');
+    let workers = workers.trim_end_matches('s').parse().ok().filter(|&workers| workers > 0)?;
+    let mut choices = Vec::new();
+    for pair in parts.next()?.split(',').filter(|pair| !pair.is_empty()) {
+        let (gap, choice) = pair.split_once(':')?;
+        let (gap, choice): (usize, u32) = (gap.parse().ok()?, choice.parse().ok()?);
+        if choices.len().saturating_add(gap) >= MOST_CHOICES {
+            return None;
+        }
+        choices.resize(choices.len() + gap, 0);
+        choices.push(choice);
+    }
+    Some(Schedule { seed, workers, spurious_wakes, choices })
+}
+
+/// A seed as people write it: hexadecimal, with `0x` or without.
+///
+/// # Errors
+///
+/// What is wrong with the number.
+pub fn parse_seed(text: &str) -> Result<u64, ParseIntError> {
+    let text = text.trim();
+    u64::from_str_radix(text.strip_prefix("0x").unwrap_or(text), 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_example() {
+        let schedule = Schedule {
+            seed: 0x2f,
+            workers: 4,
+            spurious_wakes: true,
+            choices: vec![0, 0, 0, 1, 2, 0],
+        };
+        assert_eq!(schedule.to_string(), "2f-w4s-3:1,0:2");
+        let read: Schedule = "2f-w4s-3:1,0:2".parse().unwrap();
+        assert_eq!(read.choices, [0, 0, 0, 1, 2]);
+        assert_eq!("0-w1-".parse::<Schedule>().unwrap().choices, []);
+    }
+
+    #[test]
+    fn what_is_no_schedule_is_refused() {
+        for bad in ["", "2f", "2f-w4", "2f-4-", "2f-w0-", "x-w1-", "1-w1-3", "1-w1-99999999999:1"] {
+            let error = bad.parse::<Schedule>().unwrap_err();
+            assert_eq!(error, BadSchedule(bad.to_owned()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_schedule_reads_what_it_writes(
+            seed: u64,
+            workers in 1_usize..100,
+            spurious_wakes: bool,
+            mut choices in proptest::collection::vec(0_u32..4, 0..60),
+        ) {
+            choices.push(1);
+            let schedule = Schedule { seed, workers, spurious_wakes, choices };
+            prop_assert_eq!(schedule.to_string().parse(), Ok(schedule));
+        }
+    }
+}
