@@ -6,6 +6,7 @@
 
 use crate::callback::Handle;
 use crate::lane::Panicked;
+use crate::simulated::Simulation;
 use asyncio_task::{JoinError, TaskHandle, Unretrieved};
 use std::io;
 use std::time::{Duration, Instant};
@@ -54,6 +55,11 @@ pub trait Driver: Send + Sync + 'static {
 
     /// Calls `work` on the thread of a worker other than worker 0, so that the thread is found to run the loop while it does.
     fn as_worker(&self, worker: usize, work: &mut dyn FnMut());
+
+    /// Who decides what is left to chance, if the loop is [played](crate::simulated) on one thread; always or never.
+    fn simulation(&self) -> Option<&dyn Simulation> {
+        None
+    }
 }
 
 /// What a worker runs between two looks at its queue.

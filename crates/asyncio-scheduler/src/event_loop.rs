@@ -15,6 +15,7 @@ use crate::gate::{Gate, NotIdle};
 use crate::idle::MOST_WORKERS;
 use crate::lane::Lane;
 use crate::run_queue::Entry;
+use crate::simulated;
 use crate::worker::{self, Worker};
 use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::thread::{self, ThreadId};
@@ -26,6 +27,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::ptr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A loop.
@@ -357,7 +359,10 @@ impl Loop {
 
     /// Makes passes until `stop` was called or, at the end of a pass, `ended` says so; then one more, as in asyncio, where a done-callback
     /// of main does the stopping: what main queued before its end runs in it.
-    fn passes(&self, worker: &Worker, ended: impl Fn() -> bool) {
+    fn passes(self: &Arc<Self>, worker: &Rc<Worker>, ended: impl Fn() -> bool) {
+        if let Some(simulation) = self.driver().simulation() {
+            return simulated::play(self, worker, simulation, ended);
+        }
         let mut last = false;
         loop {
             worker.pass(!last);
@@ -395,7 +400,9 @@ impl Loop {
             return Err(RunError::WrongThread);
         }
         let worker = self.become_worker();
-        self.core.idle.open();
+        if self.driver().simulation().is_none() {
+            self.core.idle.open();
+        }
         // What others had queued when the last run ended.
         self.core.take_all(&worker.queue);
         Ok(Running { worker: Some(worker), event_loop: self.clone() })
@@ -475,15 +482,16 @@ struct Running {
 }
 
 impl std::ops::Deref for Running {
-    type Target = Worker;
+    type Target = Rc<Worker>;
 
-    fn deref(&self) -> &Worker {
+    fn deref(&self) -> &Rc<Worker> {
         self.worker.as_ref().expect("the worker is there until the guard is dropped")
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
+impl Running {
+    /// Nobody is woken any more, and the other workers lie.
+    fn let_all_lie(&self) {
         let core = self.event_loop.core;
         self.end_search();
         core.idle.shut();
@@ -491,6 +499,14 @@ impl Drop for Running {
             // One may sleep in the driver: `idle.rs`.
             self.event_loop.driver().unpark();
             core.idle.wait_until_all_lie(|| core.driving.is_taken());
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.event_loop.driver().simulation().is_none() {
+            self.let_all_lie();
         }
         drop(self.worker.take());
         self.event_loop.stopping.store(false, Ordering::Relaxed);

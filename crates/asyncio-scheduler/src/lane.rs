@@ -86,6 +86,11 @@ impl Lane {
         std::mem::take(&mut inner.owed)
     }
 
+    /// Where the first callback that waits was made.
+    pub fn next_location(&self) -> Option<&'static Location<'static>> {
+        self.0.lock().callbacks.front().map(Handle::location)
+    }
+
     /// Refuses further callbacks and hands out those that wait, to be discarded outside the lock.
     pub fn close(&self) -> VecDeque<Handle> {
         let mut inner = self.0.lock();

@@ -15,6 +15,7 @@
 //! | **core** | [`core`]: what a waker reaches, never freed |
 //! | **promise** | [`promise`]: the settable future: one outcome, set once, and those who wait for it in their order |
 //! | **blocking pool** | [`blocking`]: threads for code that blocks |
+//! | **simulation** | [`simulated`]: the workers played one step at a time on one thread |
 //! | **driver**, **seam** | [`driver`]: readiness, timers, clock, threads: everything that is not determined by the code alone |
 //!
 //! The scheduler names neither reactor nor timer: it owns the small [`Driver`] trait, and the facade supplies one made
@@ -39,6 +40,7 @@ mod right;
 pub mod run_queue;
 mod search;
 mod shard;
+pub mod simulated;
 mod threads;
 mod watch;
 pub mod worker;

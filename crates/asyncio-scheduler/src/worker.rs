@@ -82,7 +82,7 @@ pub(crate) fn push_local(core: &'static Core, entry: Entry) -> Result<Rouse, Ent
 pub(crate) fn push_pinned(core: &'static Core, entry: Entry) -> Result<(), Entry> {
     let mut entry = Some(entry);
     with_worker(core, |worker| {
-        if let Some(pinned) = &worker.pinned {
+        if let Some(pinned) = worker.pinned_here() {
             entry.take().into_iter().for_each(|entry| pinned.push(entry));
         }
     });
@@ -113,12 +113,29 @@ pub(crate) fn thread_number() -> usize {
 impl Worker {
     /// Makes this thread a worker until the guard is dropped.
     pub(crate) fn enter(event_loop: &Arc<Loop>, index: usize) -> Entered {
+        // In a thread-local destructor the cell may be gone: then entries take the way of other threads, through the injector.
+        let outer = CURRENT.try_with(RefCell::take).ok().flatten();
+        let worker = Worker::new(event_loop, index, outer);
+        worker.be_current();
+        Entered(Some(worker))
+    }
+
+    /// A worker that this thread plays beside worker 0, until it is [ended](Self::end_played).
+    pub(crate) fn played(event_loop: &Arc<Loop>, index: usize, zero: Rc<Worker>) -> Rc<Worker> {
+        Worker::new(event_loop, index, Some(zero))
+    }
+
+    /// This thread is that worker from now on.
+    pub(crate) fn be_current(self: &Rc<Self>) {
+        let before = CURRENT.try_with(|current| current.replace(Some(self.clone())));
+        drop(before);
+    }
+
+    fn new(event_loop: &Arc<Loop>, index: usize, outer: Option<Rc<Worker>>) -> Rc<Worker> {
         let core = event_loop.core;
         let shard = &core.shards[index];
         let has_others = core.workers() > 1;
-        // In a thread-local destructor the cell may be gone: then entries take the way of other threads, through the injector.
-        let outer = CURRENT.try_with(RefCell::take).ok().flatten();
-        let worker = Rc::new(Worker {
+        Rc::new(Worker {
             event_loop: event_loop.clone(),
             core,
             shard,
@@ -133,9 +150,13 @@ impl Worker {
             vigil: Vigil::default(),
             rounds: Rounds::new(if has_others { core.workers() } else { 0 }),
             outer,
-        });
-        let _ = CURRENT.try_with(|current| current.replace(Some(worker.clone())));
-        Entered(Some(worker))
+        })
+    }
+
+    /// The queue of worker 0's own tasks, if this thread is worker 0, also while it plays another.
+    fn pinned_here(&self) -> Option<&RunQueue> {
+        let workers = iter::successors(Some(self), |worker| worker.outer.as_deref());
+        workers.filter(|worker| ptr::eq(worker.core, self.core)).find_map(|w| w.pinned.as_ref())
     }
 
     /// The worker for the loop that has `core`, among those that this thread is.
@@ -188,7 +209,7 @@ impl Worker {
         self.shard.index == 0 && self.event_loop.is_stopping()
     }
 
-    fn take_injected(&self) {
+    pub(crate) fn take_injected(&self) {
         self.core.take_injected(&self.queue);
         if let Some(pinned) = &self.pinned {
             pinned.take_from(&self.core.local.injector);
@@ -280,7 +301,7 @@ impl Worker {
     }
 
     /// Runs an entry of this queue of the worker's.
-    fn run(&self, entry: Entry, queue: &RunQueue) {
+    pub(crate) fn run(&self, entry: Entry, queue: &RunQueue) {
         match entry {
             Entry::Task(token) => self.after_turn(token.run(self.budget()), queue),
             Entry::Ticket => self.spend_ticket(lane::run),
@@ -298,7 +319,7 @@ impl Worker {
         }
     }
 
-    fn run_watched(&self, entry: Entry, queue: &RunQueue) {
+    pub(crate) fn run_watched(&self, entry: Entry, queue: &RunQueue) {
         let event_loop = &self.event_loop;
         match entry {
             Entry::Task(token) => {
@@ -341,7 +362,7 @@ impl Worker {
     }
 
     /// The queue of worker 0's own tasks.
-    fn local_queue(&self) -> &RunQueue {
+    pub(crate) fn local_queue(&self) -> &RunQueue {
         self.pinned.as_ref().unwrap_or(&self.queue)
     }
 
@@ -372,10 +393,29 @@ impl Worker {
 #[derive(Debug)]
 pub(crate) struct Entered(Option<Rc<Worker>>);
 
-impl std::ops::Deref for Entered {
-    type Target = Worker;
+impl Worker {
+    /// Gives the queues back to the loop; the other reference, if this was the current one, is gone.
+    pub(crate) fn end_played(self: Rc<Self>) {
+        self.give_back(drop);
+    }
 
-    fn deref(&self) -> &Worker {
+    fn give_back(self: Rc<Self>, set_current: impl FnOnce(Option<Rc<Worker>>)) {
+        // The other reference was in the cell, which lends but never gives it away.
+        if let Some(Worker { core, shard, queue, pinned, outer, event_loop, .. }) =
+            Rc::into_inner(self)
+        {
+            set_current(outer);
+            shard.put_queue_back(queue);
+            pinned.into_iter().for_each(|pinned| core.local.put_queue_back(pinned));
+            drop(event_loop);
+        }
+    }
+}
+
+impl std::ops::Deref for Entered {
+    type Target = Rc<Worker>;
+
+    fn deref(&self) -> &Rc<Worker> {
         self.0.as_ref().expect("the worker is there until the guard is dropped")
     }
 }
@@ -383,14 +423,7 @@ impl std::ops::Deref for Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         drop(CURRENT.try_with(RefCell::take));
-        // The other reference was in the cell, which lends but never gives it away.
-        if let Some(Worker { core, shard, queue, pinned, outer, event_loop, .. }) =
-            self.0.take().and_then(Rc::into_inner)
-        {
-            let _ = CURRENT.try_with(|current| current.replace(outer));
-            shard.put_queue_back(queue);
-            pinned.into_iter().for_each(|pinned| core.local.put_queue_back(pinned));
-            drop(event_loop);
-        }
+        let set_current = |outer| drop(CURRENT.try_with(|current| current.replace(outer)));
+        self.0.take().into_iter().for_each(|worker| worker.give_back(set_current));
     }
 }

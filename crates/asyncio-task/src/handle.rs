@@ -7,6 +7,7 @@ use crate::header::{Header, RawTask};
 use crate::id::TaskId;
 use crate::schedule::Unretrieved;
 use crate::state::{self, CANCELLED, COMPLETE, REF};
+use crate::waker;
 use asyncio_base::context::Context as TaskContext;
 use asyncio_base::record;
 use asyncio_base::wait::WaitKind;
@@ -91,6 +92,11 @@ impl TaskHandle {
     pub fn is_waiting(&self) -> bool {
         let state = self.header().state.load();
         state.wakes() == 0 && !state.has(COMPLETE)
+    }
+
+    /// Gives the task a turn as a waker would, for whoever plays its wakers: a future must not mind being polled for no reason.
+    pub fn wake(&self) {
+        waker::wake_by_ref(self.0);
     }
 
     /// Whether the task has ended, in whatever way.

@@ -6,7 +6,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
+static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref_of, drop_waker);
 
 /// The vtable of every waker of ours.
 pub(crate) fn vtable() -> &'static RawWakerVTable {
@@ -50,9 +50,13 @@ unsafe fn wake(data: *const ()) {
     }
 }
 
-unsafe fn wake_by_ref(data: *const ()) {
+unsafe fn wake_by_ref_of(data: *const ()) {
     // SAFETY: called through the vtable, on a waker that keeps its claim during the call.
-    let task = unsafe { task(data) };
+    wake_by_ref(unsafe { task(data) });
+}
+
+/// For whoever keeps a claim during the call.
+pub(crate) fn wake_by_ref(task: RawTask) {
     if task.header().state.wake_by_ref() == Woken::Schedule {
         // SAFETY: the word said that the token is ours to make.
         unsafe { task.schedule() };
