@@ -43,7 +43,8 @@ impl Loop {
         }
         self.gate.begin_close();
         self.core.refuse_tasks(true);
-        let worker = self.become_worker();
+        // All others lie since the last run ended.
+        let worker = self.become_worker(true);
         self.discard_callbacks();
         self.destroy_tasks(&worker);
         self.reporting(|| self.driver().close());

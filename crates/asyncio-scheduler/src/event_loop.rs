@@ -4,7 +4,8 @@
 //! finishes the pass it is in. What is queued by then stays for the next run. While the loop is idle nothing of it moves.
 //!
 //! However a run ends, also by a panic of the driver: the queue goes back to the loop, a main that has not ended is dropped, and no request
-//! to stop is left for the next run. Only a `stop` before a run is kept, and makes it one pass long.
+//! to stop is left for the next run. Only a `stop` before a run is kept, and makes it one pass long. That pass is worker 0's alone, so that it runs
+//! all that was queued, as in asyncio: no other worker can hold the lane meanwhile, or take something and be slow with it.
 
 use crate::callback::{Handle, Kind};
 use crate::core::{Anywhere, Core, Pinned};
@@ -399,19 +400,22 @@ impl Loop {
             self.gate.leave();
             return Err(RunError::WrongThread);
         }
-        let worker = self.become_worker();
-        if self.driver().simulation().is_none() {
+        let is_real = self.driver().simulation().is_none();
+        let alone = is_real && self.is_stopping();
+        let worker = self.become_worker(alone);
+        let is_open = is_real && !alone;
+        if is_open {
             self.core.idle.open();
         }
         // What others had queued when the last run ended.
         self.core.take_all(&worker.queue);
-        Ok(Running { worker: Some(worker), event_loop: self.clone() })
+        Ok(Running { worker: Some(worker), event_loop: self.clone(), is_open })
     }
 
-    /// For the owner of the gate, on the right thread.
-    pub(crate) fn become_worker(self: &Arc<Self>) -> worker::Entered {
+    /// For the owner of the gate, on the right thread; `alone` if no other worker gets up.
+    pub(crate) fn become_worker(self: &Arc<Self>, alone: bool) -> worker::Entered {
         *self.local_thread.lock() = Some(thread::current().id());
-        Worker::enter(self, 0)
+        Worker::enter(self, 0, alone)
     }
 
     /// Whether local tasks, if there are any, belong to this thread; for the owner of the gate.
@@ -479,14 +483,8 @@ impl Drop for Main<'_> {
 struct Running {
     worker: Option<worker::Entered>,
     event_loop: Arc<Loop>,
-}
-
-impl std::ops::Deref for Running {
-    type Target = Rc<Worker>;
-
-    fn deref(&self) -> &Rc<Worker> {
-        self.worker.as_ref().expect("the worker is there until the guard is dropped")
-    }
+    /// Others may get up.
+    is_open: bool,
 }
 
 impl Running {
@@ -503,9 +501,17 @@ impl Running {
     }
 }
 
+impl std::ops::Deref for Running {
+    type Target = Rc<Worker>;
+
+    fn deref(&self) -> &Rc<Worker> {
+        self.worker.as_ref().expect("the worker is there until the guard is dropped")
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.event_loop.driver().simulation().is_none() {
+        if self.is_open {
             self.let_all_lie();
         }
         drop(self.worker.take());

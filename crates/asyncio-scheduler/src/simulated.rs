@@ -121,7 +121,9 @@ impl<'a> Stage<'a> {
             self.collect();
         }
         let ready = self.ready();
-        let all = last || self.simulation.is_in_order();
+        // Stopped before the run: one pass of everything.
+        let stopped = self.event_loop.is_stopping();
+        let all = last || stopped || self.simulation.is_in_order();
         for _ in 0..if all { ready } else { ready.min(1) } {
             if !self.step() {
                 return;

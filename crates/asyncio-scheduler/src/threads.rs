@@ -58,7 +58,7 @@ impl fmt::Debug for Threads {
 
 /// A thread's life as a worker: it lies, is woken, works until there is nothing to do, lies.
 fn serve(event_loop: &Arc<Loop>, index: usize) {
-    let worker = Worker::enter(event_loop, index);
+    let worker = Worker::enter(event_loop, index, false);
     loop {
         worker.park();
         if event_loop.core.threads.are_ending() {

@@ -33,9 +33,9 @@ pub(crate) struct Worker {
     pub(crate) core: &'static Core,
     pub(crate) shard: &'static Shard,
     pub(crate) queue: RunQueue,
-    /// What only worker 0 may run, if there are others.
+    /// What only worker 0 may run, if the loop has others.
     pinned: Option<RunQueue>,
-    /// Whether there are other workers.
+    /// Whether there are other workers that may be up.
     pub(crate) has_others: bool,
     /// In the driver: what is woken there is shared once, afterwards.
     batching: Cell<bool>,
@@ -111,18 +111,18 @@ pub(crate) fn thread_number() -> usize {
 }
 
 impl Worker {
-    /// Makes this thread a worker until the guard is dropped.
-    pub(crate) fn enter(event_loop: &Arc<Loop>, index: usize) -> Entered {
+    /// Makes this thread a worker until the guard is dropped; `alone` if no other gets up before that.
+    pub(crate) fn enter(event_loop: &Arc<Loop>, index: usize, alone: bool) -> Entered {
         // In a thread-local destructor the cell may be gone: then entries take the way of other threads, through the injector.
         let outer = CURRENT.try_with(RefCell::take).ok().flatten();
-        let worker = Worker::new(event_loop, index, outer);
+        let worker = Worker::new(event_loop, index, alone, outer);
         worker.be_current();
         Entered(Some(worker))
     }
 
     /// A worker that this thread plays beside worker 0, until it is [ended](Self::end_played).
     pub(crate) fn played(event_loop: &Arc<Loop>, index: usize, zero: Rc<Worker>) -> Rc<Worker> {
-        Worker::new(event_loop, index, Some(zero))
+        Worker::new(event_loop, index, false, Some(zero))
     }
 
     /// This thread is that worker from now on.
@@ -131,16 +131,22 @@ impl Worker {
         drop(before);
     }
 
-    fn new(event_loop: &Arc<Loop>, index: usize, outer: Option<Rc<Worker>>) -> Rc<Worker> {
+    fn new(
+        event_loop: &Arc<Loop>,
+        index: usize,
+        alone: bool,
+        outer: Option<Rc<Worker>>,
+    ) -> Rc<Worker> {
         let core = event_loop.core;
         let shard = &core.shards[index];
-        let has_others = core.workers() > 1;
+        let is_one_of_many = core.workers() > 1;
+        let has_others = is_one_of_many && !alone;
         Rc::new(Worker {
             event_loop: event_loop.clone(),
             core,
             shard,
             queue: shard.take_queue(),
-            pinned: (index == 0 && has_others).then(|| core.local.take_queue()),
+            pinned: (index == 0 && is_one_of_many).then(|| core.local.take_queue()),
             has_others,
             batching: Cell::new(false),
             searching: Cell::new(false),

@@ -302,3 +302,53 @@ fn what_workers_left_is_dropped_with_the_loop() {
     runner.close();
     assert!(all.iter().all(|dropped| dropped.load(Ordering::SeqCst)));
 }
+
+/// CPython test_base_events: test_run_forever_pre_stopped. One pass, which runs all that was queued before, however much; and nothing that this queues.
+#[test]
+fn a_run_that_was_stopped_before_runs_all_that_was_queued_before() {
+    const EACH: usize = 1_000;
+    let event_loop = EventLoop::with_workers(4).unwrap();
+    // All four have been up, and hold what a run leaves behind.
+    event_loop
+        .run_until_complete(async {
+            let tasks: Vec<_> = (0..100).map(|_| create_task(yield_now())).collect();
+            for task in tasks {
+                task.await.unwrap();
+            }
+        })
+        .unwrap();
+    let ran = Arc::new(Mutex::new(Vec::new()));
+    let polled = Arc::new(AtomicUsize::new(0));
+    for i in 0..EACH {
+        let (ran, polled) = (ran.clone(), polled.clone());
+        let count = move || polled.fetch_add(1, Ordering::Relaxed);
+        event_loop.call_soon(move || {
+            let mut order = ran.lock().unwrap();
+            order.push(i);
+            // Stays for the next run.
+            let ran = ran.clone();
+            drop(get_running_loop().call_soon(move || ran.lock().unwrap().push(EACH + i)));
+        });
+        event_loop
+            .create_task(async move {
+                count();
+                yield_now().await;
+                count();
+            })
+            .detach();
+    }
+    event_loop.stop();
+    event_loop.run_forever().unwrap();
+    assert_eq!(*ran.lock().unwrap(), (0..EACH).collect::<Vec<_>>());
+    assert_eq!(polled.load(Ordering::Relaxed), EACH, "each task had one turn");
+    event_loop
+        .run_until_complete(async {
+            while polled.load(Ordering::Relaxed) < 2 * EACH || ran.lock().unwrap().len() < 2 * EACH
+            {
+                yield_now().await;
+            }
+        })
+        .unwrap();
+    assert_eq!(*ran.lock().unwrap(), (0..2 * EACH).collect::<Vec<_>>());
+    event_loop.close().unwrap();
+}
