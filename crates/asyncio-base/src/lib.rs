@@ -5,6 +5,7 @@
 //! | [`sync`] | the one switch for atomics, locks and cells: std, loom (`--cfg asyncio_loom`) or ThreadSanitizer (`--cfg tsan`) |
 //! | [`record`] | the poll record: what this thread is polling right now |
 //! | [`wait`] | the wait slot, where a leaf future says what it waits for |
+//! | [`observe`] | who waits for whom, noted while a simulation observes |
 //! | [`hold`] | a leaf's say in cancellation |
 //! | [`context`] | context variables: the map, the cell that tasks share, the slot in a task |
 //! | [`slab`] | a slab whose keys carry a generation, for waiter lists and the wheel |
@@ -18,6 +19,7 @@
 mod cache_padded;
 pub mod context;
 pub mod hold;
+pub mod observe;
 pub mod record;
 pub mod slab;
 pub mod sync;

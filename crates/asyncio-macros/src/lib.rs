@@ -2,6 +2,8 @@
 //!
 //! They rewrite so little that the compiler's own token streams are enough: no parser is pulled in.
 
+mod test;
+
 use proc_macro::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream, TokenTree};
 
 /// Runs an async `main` on a loop.
@@ -29,6 +31,36 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
         None => rewrite(item),
     };
     rewritten.unwrap_or_else(Problem::into_error)
+}
+
+/// Makes a test of an `async fn`: it is run in a simulation, in virtual time, in an order that a seed decides.
+///
+/// ```ignore
+/// #[asyncio::test]
+/// async fn an_hour_passes() {
+///     let begin = asyncio::now();
+///     asyncio::sleep(asyncio::secs(3600.0)).await;
+///     assert_eq!(asyncio::now() - begin, asyncio::secs(3600.0));
+/// }
+/// ```
+///
+/// The test may return a `Result`, whose error fails it. It fails too if nothing can run and main has not ended (a deadlock), if main leaves tasks behind
+/// that wait for ever, if an error was left to the exception handler, and if something leaves the simulation. The report names the seed, the step, who waits
+/// for whom, and a command that makes the same run again.
+///
+/// | option | meaning |
+/// |---|---|
+/// | `seeds = 1000` | so many schedules are tried, from a first one that the name of the test decides; without it that one only. Each fiftieth is run twice and compared, and one that fails is made simpler |
+/// | `workers = 2` | how many workers are played: 4 unless this is said |
+/// | `strategy = "random"` | how the next task is picked: `"fifo"` is asyncio's own order on one worker, `"random"`, or `"pct(3)"`; the seed decides unless this is said |
+/// | `timeout = 60` | the test has failed after so many seconds of virtual time |
+/// | `replay = "2f-w4s-3:1"` | one schedule, as a failure has reported it |
+/// | `real` | no simulation: the multi-threaded runtime, real time, `workers` and `timeout` as they are |
+///
+/// The variable `ASYNCIO_SEED` names the first seed (in hexadecimal; or a schedule; or `random`), and `ASYNCIO_SEEDS` how many are tried, in all tests.
+#[proc_macro_attribute]
+pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
+    test::rewrite(options, item).unwrap_or_else(Problem::into_error)
 }
 
 /// What is wrong with the item, and where.
@@ -88,15 +120,25 @@ fn rewrite(item: TokenStream) -> Result<TokenStream, Problem> {
 /// `::asyncio::run(async { body })`.
 fn call_run(body: Group) -> TokenStream {
     let span = body.span();
-    let ident = |name: &str| TokenTree::Ident(Ident::new(name, Span::call_site()));
-    let path = |name: &str| {
-        let colon = |spacing| TokenTree::Punct(Punct::new(':', spacing));
-        [colon(Spacing::Joint), colon(Spacing::Alone), ident(name)]
-    };
-    let block: TokenStream = [ident("async"), TokenTree::Group(body)].into_iter().collect();
-    let mut arguments = Group::new(Delimiter::Parenthesis, block);
+    let block = [TokenTree::Ident(Ident::new("async", Span::call_site())), TokenTree::Group(body)];
+    let mut arguments = Group::new(Delimiter::Parenthesis, block.into_iter().collect());
     arguments.set_span(span);
-    path("asyncio").into_iter().chain(path("run")).chain([TokenTree::Group(arguments)]).collect()
+    path(&["asyncio", "run"]).into_iter().chain([TokenTree::Group(arguments)]).collect()
+}
+
+/// `::one::two`.
+fn path(names: &[&str]) -> Vec<TokenTree> {
+    let colon = |spacing| TokenTree::Punct(Punct::new(':', spacing));
+    let step = |name: &&str| {
+        let name = TokenTree::Ident(Ident::new(name, Span::call_site()));
+        [colon(Spacing::Joint), colon(Spacing::Alone), name]
+    };
+    names.iter().flat_map(step).collect()
+}
+
+/// `(arguments)`.
+fn call(arguments: TokenStream) -> TokenTree {
+    TokenTree::Group(Group::new(Delimiter::Parenthesis, arguments))
 }
 
 fn braced(stream: TokenStream) -> Group {

@@ -1,7 +1,7 @@
 //! A run as a short line of text, to be kept as a test.
 //!
 //! `2f-w4s-3:1,0:2` is the run of seed 2f (hexadecimal) on four workers with spurious wakes, whose choices are three zeros, a 1, and right behind it a
-//! 2: `gap:choice` for each that is not 0. What comes after the last is zeros.
+//! 2: `gap:choice` for each that is not 0. What comes after the last is zeros. An `f` behind the number of workers stands for asyncio's own order.
 
 use std::fmt;
 use std::num::ParseIntError;
@@ -14,6 +14,8 @@ pub struct Schedule {
     pub seed: u64,
     /// How many workers were played.
     pub workers: usize,
+    /// Whether they ran what was ready in its order: then there are no choices.
+    pub in_order: bool,
     /// Whether tasks were woken for no reason now and then.
     pub spurious_wakes: bool,
     /// The choices, in the order in which they were made.
@@ -35,7 +37,8 @@ impl std::error::Error for BadSchedule {}
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spurious = if self.spurious_wakes { "s" } else { "" };
-        write!(f, "{:x}-w{}{spurious}-", self.seed, self.workers)?;
+        let in_order = if self.in_order { "f" } else { "" };
+        write!(f, "{:x}-w{}{in_order}{spurious}-", self.seed, self.workers)?;
         let (mut gap, mut comma) = (0, "");
         for &choice in &self.choices {
             if choice == 0 {
@@ -47,6 +50,12 @@ impl fmt::Display for Schedule {
         }
         Ok(())
     }
+}
+
+/// Without the zeros at the end: a schedule goes on with zeros anyway.
+pub fn trimmed(choices: &[u32]) -> &[u32] {
+    let end = choices.iter().rposition(|&choice| choice != 0).map_or(0, |last| last + 1);
+    &choices[..end]
 }
 
 /// More choices than any run that people look at: a slip of the pen is not to take all memory.
@@ -64,8 +73,9 @@ fn parse(text: &str) -> Option<Schedule> {
     let mut parts = text.splitn(3, '-');
     let seed = parse_seed(parts.next()?).ok()?;
     let workers = parts.next()?.strip_prefix('w')?;
-    let spurious_wakes = workers.ends_with('s');
-    let workers = workers.trim_end_matches('s').parse().ok().filter(|&workers| workers > 0)?;
+    let (workers, spurious_wakes) = take_flag(workers, 's');
+    let (workers, in_order) = take_flag(workers, 'f');
+    let workers = workers.parse().ok().filter(|&workers| workers > 0)?;
     let mut choices = Vec::new();
     for pair in parts.next()?.split(',').filter(|pair| !pair.is_empty()) {
         let (gap, choice) = pair.split_once(':')?;
@@ -76,7 +86,12 @@ fn parse(text: &str) -> Option<Schedule> {
         choices.resize(choices.len() + gap, 0);
         choices.push(choice);
     }
-    Some(Schedule { seed, workers, spurious_wakes, choices })
+    Some(Schedule { seed, workers, in_order, spurious_wakes, choices })
+}
+
+/// The text without the letter at its end, and whether that was there.
+fn take_flag(text: &str, flag: char) -> (&str, bool) {
+    text.strip_suffix(flag).map_or((text, false), |rest| (rest, true))
 }
 
 /// A seed as people write it: hexadecimal, with `0x` or without.
@@ -99,6 +114,7 @@ mod tests {
         let schedule = Schedule {
             seed: 0x2f,
             workers: 4,
+            in_order: false,
             spurious_wakes: true,
             choices: vec![0, 0, 0, 1, 2, 0],
         };
@@ -121,11 +137,12 @@ mod tests {
         fn a_schedule_reads_what_it_writes(
             seed: u64,
             workers in 1_usize..100,
+            in_order: bool,
             spurious_wakes: bool,
             mut choices in proptest::collection::vec(0_u32..4, 0..60),
         ) {
             choices.push(1);
-            let schedule = Schedule { seed, workers, spurious_wakes, choices };
+            let schedule = Schedule { seed, workers, in_order, spurious_wakes, choices };
             prop_assert_eq!(schedule.to_string().parse(), Ok(schedule));
         }
     }

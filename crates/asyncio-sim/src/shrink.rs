@@ -1,8 +1,10 @@
 //! From a schedule that fails to a simple one that fails: with as few choices other than 0 as can be found in so many tries.
 
+use crate::schedule::trimmed;
+
 /// Makes the choices simpler as long as `fails` says that a run by them fails in the same way. It is asked at most `tries` times.
 pub fn shrink(choices: &[u32], tries: usize, mut fails: impl FnMut(&[u32]) -> bool) -> Vec<u32> {
-    let mut simplest = Simplest { choices: trimmed(choices), tries };
+    let mut simplest = Simplest { choices: trimmed(choices).to_vec(), tries };
     loop {
         let before = simplest.choices.clone();
         simplest.cut_short(&mut fails);
@@ -20,12 +22,6 @@ struct Simplest {
     tries: usize,
 }
 
-/// Without the zeros at the end, which change nothing.
-fn trimmed(choices: &[u32]) -> Vec<u32> {
-    let end = choices.iter().rposition(|&choice| choice != 0).map_or(0, |last| last + 1);
-    choices[..end].to_vec()
-}
-
 impl Simplest {
     /// Keeps the candidate if it fails too.
     fn try_out(&mut self, candidate: &[u32], fails: &mut impl FnMut(&[u32]) -> bool) -> bool {
@@ -34,9 +30,9 @@ impl Simplest {
             return false;
         }
         self.tries -= 1;
-        let failed = fails(&candidate);
+        let failed = fails(candidate);
         if failed {
-            self.choices = candidate;
+            self.choices = candidate.to_vec();
         }
         failed
     }

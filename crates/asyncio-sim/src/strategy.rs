@@ -84,7 +84,7 @@ impl Picker {
         &mut self,
         choices: &mut Choices,
         count: usize,
-        key: impl Fn(usize) -> u64,
+        key: impl FnMut(usize) -> u64,
     ) -> usize {
         match &mut self.0 {
             Following::Fifo => 0,
@@ -126,7 +126,7 @@ impl Priorities {
         Priorities { rng, of: HashMap::new(), falls, step: 0, lowest: FALLEN }
     }
 
-    fn highest(&mut self, count: usize, key: impl Fn(usize) -> u64) -> usize {
+    fn highest(&mut self, count: usize, mut key: impl FnMut(usize) -> u64) -> usize {
         let highest = (0..count).max_by_key(|&index| self.priority(key(index)));
         let highest = highest.expect("one of none cannot be picked");
         while self.falls.last() == Some(&self.step) {

@@ -16,7 +16,7 @@
 
 use crate::permits::Permits;
 use crate::wake::let_others_run;
-use asyncio_base::record;
+use asyncio_base::{observe, record};
 use asyncio_base::slab::Key;
 use asyncio_base::wait::WaitKind;
 use std::panic::Location;
@@ -73,11 +73,18 @@ pub(crate) struct Grant<P: Permitted> {
 }
 
 impl<P: Permitted> Grant<P> {
+    /// Of `n` permits that were taken.
+    #[inline]
+    fn new(from: P, n: usize) -> Self {
+        observe::took(from.permits());
+        Grant { from: Some(from), n }
+    }
+
     /// Takes `n` permits if they are free and nobody waits.
     #[inline]
     pub(crate) fn try_take(from: P, n: usize) -> Option<Self> {
         // Not `then_some`: a grant that was made is given back when it is dropped.
-        from.permits().try_acquire(n).then(|| Grant { from: Some(from), n })
+        from.permits().try_acquire(n).then(|| Grant::new(from, n))
     }
 
     /// What the permits are of.
@@ -178,7 +185,7 @@ impl<P: Permitted> Acquiring<P> {
                 return Poll::Pending;
             }
             if permits.try_acquire(self.n) {
-                return Poll::Ready(Grant { from: self.from.take(), n: self.n });
+                return Poll::Ready(self.grant());
             }
         }
         self.poll_slowly(cx)
@@ -196,10 +203,16 @@ impl<P: Permitted> Acquiring<P> {
         };
         if taken {
             self.key = Key::NONE;
-            return Poll::Ready(Grant { from: self.from.take(), n: self.n });
+            return Poll::Ready(self.grant());
         }
+        observe::waits_for_thing(permits);
         record::waits_for(P::KIND, self.place);
         Poll::Pending
+    }
+
+    #[inline]
+    fn grant(&mut self) -> Grant<P> {
+        Grant::new(self.from.take().expect("asked by `poll`"), self.n)
     }
 
     #[cold]

@@ -3,7 +3,7 @@
 use crate::cold::WaiterKey;
 use crate::handle;
 use crate::header::RawTask;
-use asyncio_base::record;
+use asyncio_base::{observe, record};
 use asyncio_base::wait::WaitKind;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -50,6 +50,7 @@ impl Future for Finished<'_> {
             // A clone is user code: made before the lock of the cold block is taken.
             let waker = cx.waker().clone();
             if header.cold().add_waiter(task, &mut self.key, waker) {
+                observe::waits_for_task(header.id.get());
                 record::waits_for(WaitKind::Task, header.location);
                 return Poll::Pending;
             }

@@ -11,7 +11,7 @@ use crate::runnable::drop_output;
 use crate::schedule::Host;
 use crate::state::{ABORT, CANCELLED, COMPLETE, HANDLE, JOIN_WAKER, Snapshot, State};
 use asyncio_base::context::Context as TaskContext;
-use asyncio_base::record;
+use asyncio_base::{observe, record};
 use asyncio_base::wait::WaitKind;
 use std::borrow::Cow;
 use std::fmt;
@@ -404,6 +404,7 @@ impl<T> Task<T> {
                     let cancel = |message| handle::request_cancel(raw, 0, message);
                     self.forward.pass_on(cx.waker(), cancel);
                 }
+                observe::waits_for_task(header.id.get());
                 record::waits_for(WaitKind::Task, header.location);
                 return Poll::Pending;
             }

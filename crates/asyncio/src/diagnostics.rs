@@ -3,6 +3,7 @@
 use crate::asyncgens::GeneratorInfo;
 use crate::debug::Watch;
 use crate::events::{EventLoop, WeakLoop};
+use crate::sim::world::World;
 use asyncio_base::context::{Context, ContextSlot, run_in};
 use asyncio_base::sync::Mutex;
 use asyncio_scheduler::{Handle, Reporter, Step, lane};
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What went wrong.
 ///
@@ -177,6 +178,8 @@ pub(crate) struct Diagnostics {
     handler: Mutex<Option<ExceptionHandler>>,
     event_loop: Mutex<Option<WeakLoop>>,
     leftovers: Mutex<Leftovers>,
+    /// Where reports go that the program has no handler for, if the loop is simulated.
+    world: OnceLock<Arc<World>>,
     pub(crate) watch: Watch,
 }
 
@@ -203,6 +206,7 @@ impl Diagnostics {
             handler: Mutex::new(None),
             event_loop: Mutex::new(None),
             leftovers: Mutex::new(Leftovers { tasks: BTreeSet::new(), failed: Vec::new() }),
+            world: OnceLock::new(),
             watch: Watch::new(),
         }
     }
@@ -267,14 +271,26 @@ impl Diagnostics {
     /// Tells the program's handler, else the default one. A handler that panics is reported by the default one.
     fn tell(&self, context: ExceptionContext) {
         let (Some(handler), Some(event_loop)) = (self.handler(), self.event_loop()) else {
-            return default_exception_handler(&context);
+            return self.tell_default(&context);
         };
         let told = catch_unwind(AssertUnwindSafe(|| handler(&event_loop, &context)));
         if let Err(panic) = told {
             let mut report = ExceptionContext::new("Unhandled error in exception handler");
             report.exception = Some(Panicked::from_payload(panic));
             report.original = Some(Box::new(context));
-            default_exception_handler(&report);
+            self.tell_default(&report);
+        }
+    }
+
+    /// From now on a report that the program has no handler for is the world's.
+    pub(crate) fn tell_world(&self, world: Arc<World>) {
+        let _ = self.world.set(world);
+    }
+
+    fn tell_default(&self, context: &ExceptionContext) {
+        match self.world.get() {
+            Some(world) => world.reported(context.to_string()),
+            None => default_exception_handler(context),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::futures::Future;
 use crate::futures::main_future::MainFuture;
 use crate::handles::{Handle, TimerHandle};
 use crate::signals::Signals;
+use crate::sim::world::{SimExecutor, World};
 use crate::task_factory::FactorySlot;
 use crate::tasks::{Task, TaskBuilder};
 use crate::wiring::{Wiring, outer_loop};
@@ -200,9 +201,25 @@ impl EventLoop {
     ///
     /// If there are no workers, or more than 65 536.
     pub fn with_workers(workers: usize) -> io::Result<EventLoop> {
-        diagnostics::hear_orphans();
         let diagnostics = Arc::new(Diagnostics::new());
         let wiring = Wiring::new(workers, diagnostics.clone())?;
+        Ok(Self::assemble(workers, wiring, diagnostics))
+    }
+
+    /// An idle loop of a simulation.
+    pub(crate) fn simulated(workers: usize, world: Arc<World>) -> EventLoop {
+        let diagnostics = Arc::new(Diagnostics::new());
+        diagnostics.tell_world(world.clone());
+        let wiring = Wiring::simulated(world.clone(), diagnostics.clone());
+        let event_loop = Self::assemble(workers, wiring, diagnostics);
+        world.attach(event_loop.driver_arc(), event_loop.scheduler());
+        let executor = SimExecutor(Arc::downgrade(&world));
+        event_loop.default_executor().fix(Arc::new(executor));
+        event_loop
+    }
+
+    fn assemble(workers: usize, wiring: Arc<Wiring>, diagnostics: Arc<Diagnostics>) -> EventLoop {
+        diagnostics::hear_orphans();
         let scheduler = Loop::new(workers, wiring.clone(), diagnostics.clone());
         let default_executor = DefaultExecutor::default();
         let (generators, task_factory) = (Arc::default(), FactorySlot::default());
@@ -219,7 +236,7 @@ impl EventLoop {
         event_loop.0.diagnostics.attach(event_loop.downgrade());
         event_loop.0.attach(&event_loop);
         event_loop.set_debug(debug::is_asked_for());
-        Ok(event_loop)
+        event_loop
     }
 
     pub(crate) fn downgrade(&self) -> WeakLoop {
@@ -232,6 +249,23 @@ impl EventLoop {
 
     pub(crate) fn driver(&self) -> &Wiring {
         &self.0.wiring
+    }
+
+    fn driver_arc(&self) -> &Arc<Wiring> {
+        &self.0.wiring
+    }
+
+    /// What the loop is simulated in, if it is.
+    pub(crate) fn world(&self) -> Option<&Arc<World>> {
+        self.0.wiring.world()
+    }
+
+    /// On a simulated loop: notes that a thread calls which is not part of the simulation, if this one is not.
+    #[inline]
+    pub(crate) fn check_simulated(&self, called: &str, place: &'static Location<'static>) {
+        if let Some(world) = self.world() {
+            world.check_thread(called, place);
+        }
     }
 
     pub(crate) fn signals(&self) -> &Signals {
@@ -306,6 +340,7 @@ impl EventLoop {
         &self,
         callback: impl FnOnce() + Send + 'static,
     ) -> Result<Handle, LoopClosed> {
+        self.check_simulated("call_soon_threadsafe", Location::caller());
         self.call_in(Kind::ThreadSafe, copied_context(), callback)
     }
 
@@ -520,7 +555,16 @@ impl EventLoop {
         options: Options,
         started: impl FnOnce(TaskHandle),
     ) -> Result<F::Output, RunError> {
-        let location = Location::caller();
+        self.run_main_at(main, options, Location::caller(), started)
+    }
+
+    pub(crate) fn run_main_at<F: std::future::Future>(
+        &self,
+        main: F,
+        options: Options,
+        location: &'static Location<'static>,
+        started: impl FnOnce(TaskHandle),
+    ) -> Result<F::Output, RunError> {
         let main = MainFuture::new(main, self);
         let outcome =
             self.inside(|| self.0.scheduler.run_until_complete(main, options, location, started));

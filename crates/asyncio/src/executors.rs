@@ -390,6 +390,8 @@ pub(crate) struct DefaultExecutor(Mutex<Slot>);
 #[derive(Default)]
 struct Slot {
     executor: Option<Arc<dyn Executor>>,
+    /// No other takes its place: the loop is simulated.
+    is_fixed: bool,
     shut_down: bool,
 }
 
@@ -407,11 +409,18 @@ impl DefaultExecutor {
         if slot.shut_down {
             return Err(SubmitError::ShutDown);
         }
-        let before = slot.executor.replace(executor);
+        let other = if slot.is_fixed { Some(executor) } else { slot.executor.replace(executor) };
         drop(slot);
         // Perhaps the last reference, and its destructor waits.
-        drop(before);
+        drop(other);
         Ok(())
+    }
+
+    /// Sets it for good.
+    pub(crate) fn fix(&self, executor: Arc<dyn Executor>) {
+        let mut slot = self.0.lock();
+        slot.executor = Some(executor);
+        slot.is_fixed = true;
     }
 
     /// Forbids further use, and closes the executor if there is one.

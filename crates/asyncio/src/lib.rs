@@ -26,6 +26,7 @@ mod signals;
 #[cfg(not(all(unix, feature = "signal")))]
 #[path = "no_signals.rs"]
 mod signals;
+pub mod sim;
 mod task_factory;
 mod taskgroups;
 mod tasks;
@@ -75,7 +76,7 @@ pub use crate::timeouts::{
     Deadline, DeadlineOver, Timeout, TimeoutError, timeout, timeout_at, timeout_scope, wait_for,
 };
 pub use crate::waiting::{ReturnWhen, Wait, WaitFuture, Waitable, wait};
-pub use asyncio_macros::main;
+pub use asyncio_macros::{main, test};
 pub use asyncio_sync::{
     Barrier, BoundedSemaphore, BrokenBarrierError, Condition, Event, LifoQueue, Lock,
     PriorityQueue, Queue, QueueEmpty, QueueFull, QueueShutDown, RwLock, Semaphore,

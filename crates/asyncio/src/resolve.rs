@@ -8,6 +8,7 @@ use asyncio_net::{Resolve, Resolving};
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::panic::Location;
 
 impl EventLoop {
     /// The addresses of a host, in the order in which they are to be tried, each with `port`. The system's resolver is asked on a thread of the
@@ -34,19 +35,31 @@ impl EventLoop {
     /// # Python
     ///
     /// `loop.getaddrinfo()` for stream sockets; a port is a number here, never the name of a service.
+    #[track_caller]
     pub fn getaddrinfo(
         &self,
         host: &str,
         port: u16,
     ) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static + use<> {
         let event_loop = self.clone();
-        let host = host.to_owned();
+        let (host, place) = (host.to_owned(), Location::caller());
         async move {
             match host.parse::<IpAddr>() {
                 Ok(ip) => Ok(vec![SocketAddr::new(ip, port)]),
-                Err(_) => event_loop.ask_resolver(host, port).await,
+                Err(_) => {
+                    event_loop.refuse_if_simulated(&host, place)?;
+                    event_loop.ask_resolver(host, port).await
+                }
             }
         }
+    }
+
+    /// A simulated loop asks nobody outside.
+    fn refuse_if_simulated(&self, host: &str, place: &'static Location<'static>) -> io::Result<()> {
+        let Some(world) = self.world() else { return Ok(()) };
+        world.escaped("a question to the system's resolver", Some(place));
+        let told = format!("a simulated loop does not look up {host:?}");
+        Err(io::Error::new(io::ErrorKind::Unsupported, told))
     }
 
     async fn ask_resolver(&self, host: String, port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -181,6 +181,11 @@ impl Runner {
         Self::builder().build()
     }
 
+    /// The end of a simulated run is that of a runner.
+    pub(crate) fn simulated(event_loop: EventLoop) -> Runner {
+        Runner { event_loop, context: Context::new() }
+    }
+
     /// The settings of a runner to be.
     pub fn builder() -> RunnerBuilder {
         RunnerBuilder::default()

@@ -182,6 +182,7 @@ where
     F::Output: Send + 'static,
 {
     let (scheduler, location) = (event_loop.scheduler(), Location::caller());
+    event_loop.check_simulated("run_coroutine_threadsafe", location);
     if !event_loop.task_factory().is_set() {
         let options = Options { name: None, context: copied_context() };
         return scheduler.try_spawn(future, options, location);
@@ -329,7 +330,7 @@ impl EventLoop {
     {
         assert!(!self.is_closed(), "{LoopClosed}");
         // As in Python, a pool's thread has a context of its own.
-        let submitted = match executor {
+        let submitted = match executor.filter(|_| self.world().is_none()) {
             Some(executor) => submit_to(executor, ContextSlot::new(), function),
             None => self
                 .default_executor()

@@ -7,9 +7,11 @@
 
 use crate::resolve::OnRunningLoop;
 use crate::signals::Signals;
+use crate::sim::world::{SimClock, SimSystem, World};
 use asyncio_base::sync::Mutex;
 use asyncio_net::Resolve;
 use asyncio_reactor::{Reactor, Stats};
+use asyncio_scheduler::simulated::Simulation;
 use asyncio_scheduler::{Driver, Handle, Join, Loop, Reporter, Wait, worker};
 use asyncio_task::JoinError;
 use asyncio_timer::{Clock, Key, LaneTimers, Timers};
@@ -54,6 +56,8 @@ pub(crate) struct Wiring {
     inside: OnceLock<Inside>,
     reporter: Arc<dyn Reporter>,
     signals: Signals,
+    /// If the loop is simulated.
+    world: Option<Arc<World>>,
 }
 
 impl Wiring {
@@ -64,10 +68,27 @@ impl Wiring {
             Box::new(move || reactor.notify())
         };
         let timers = Timers::new(workers, Box::new(SystemClock), unpark);
+        Ok(Self::with(timers, reactor, reporter, None))
+    }
+
+    /// For a loop without descriptors, whose time and chance are the world's. All its workers are one thread, and have one wheel.
+    pub(crate) fn simulated(world: Arc<World>, reporter: Arc<dyn Reporter>) -> Arc<Wiring> {
+        let system = SimSystem(Arc::downgrade(&world));
+        let reactor = Arc::new(Reactor::simulated(Arc::new(system)));
+        let timers = Timers::new(1, Box::new(SimClock(world.clone())), Box::new(|| {}));
+        Self::with(timers, reactor, reporter, Some(world))
+    }
+
+    fn with(
+        timers: Arc<Timers>,
+        reactor: Arc<Reactor>,
+        reporter: Arc<dyn Reporter>,
+        world: Option<Arc<World>>,
+    ) -> Arc<Wiring> {
         let lane_timers = LaneTimers::new(timers.now_nanos());
         let resolver: Arc<dyn Resolve> = Arc::new(OnRunningLoop);
         let signals = Signals::new(&reactor);
-        Ok(Arc::new(Wiring {
+        Arc::new(Wiring {
             timers,
             reactor,
             lane_timers,
@@ -77,7 +98,8 @@ impl Wiring {
             inside: OnceLock::new(),
             reporter,
             signals,
-        }))
+            world,
+        })
     }
 
     /// Names the loop whose lane the timers feed, and how its threads find it; once, right after it is made.
@@ -96,6 +118,19 @@ impl Wiring {
         let _exact = (worker == 0).then(asyncio_process::exact_timers);
         let f = || asyncio_timer::context::enter(&self.timers, worker, f);
         asyncio_net::with_resolver(&self.resolver, || asyncio_reactor::enter(&self.reactor, f))
+    }
+
+    /// What the loop is simulated in, if it is.
+    pub(crate) fn world(&self) -> Option<&Arc<World>> {
+        self.world.as_ref()
+    }
+
+    /// The earliest time at which a timer is due.
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
+        self.lane_timers.refresh();
+        let next = self.timers.park_with(|| self.lane_timers.earliest_after_fence());
+        self.timers.unparked();
+        self.timers.instant(next?)
     }
 
     pub(crate) fn clock_now(&self) -> Instant {
@@ -219,6 +254,10 @@ enum Wheels {
 
 impl Driver for Wiring {
     fn turn(&self, worker: usize, wait: Wait) {
+        if self.world.is_some() {
+            // There is nothing to look at before there is a network.
+            return self.fire_timers(Wheels::AllFrom(0));
+        }
         match wait {
             Wait::TimersOnly => {}
             Wait::No => self.look_at_descriptors(Some(Duration::ZERO)),
@@ -268,5 +307,9 @@ impl Driver for Wiring {
         let inside = self.inside.get().expect("a loop is attached before it runs");
         let is_inside = inside(&mut || self.enter(worker, &mut *work));
         assert!(is_inside, "a loop that runs is there");
+    }
+
+    fn simulation(&self) -> Option<&dyn Simulation> {
+        self.world.as_deref().map(|world| world as &dyn Simulation)
     }
 }

@@ -9,6 +9,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
         ("asyncio-base", &[][..]),
         ("asyncio-macros", &[]),
+        ("asyncio-sim", &[]),
         ("asyncio-task", &["asyncio-base"]),
         ("asyncio-timer", &["asyncio-base"]),
         ("asyncio-reactor", &["asyncio-base"]),
@@ -25,6 +26,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "asyncio-process",
                 "asyncio-reactor",
                 "asyncio-scheduler",
+                "asyncio-sim",
                 "asyncio-sync",
                 "asyncio-task",
                 "asyncio-timer",

@@ -1,0 +1,465 @@
+//! The world of a simulated loop: its clock, its chance, and what has become of its run.
+//!
+//! The scheduler [plays](asyncio_scheduler::simulated) the loop's workers on the thread of the run and asks here what it would leave to chance. When
+//! nothing is ready, time jumps to the next timer; when there is none either, the run is over: every task that waits is polled once more, and if
+//! none goes on that is a deadlock, else a wake-up was lost.
+
+use super::failure::FailureKind;
+use super::trace::{Trace, What};
+use super::waits;
+use crate::executors::{Executor, Job, SubmitError};
+use crate::wiring::Wiring;
+use asyncio_base::sync::Mutex;
+use asyncio_reactor::{Ready, System, Token};
+use asyncio_scheduler::Loop;
+use asyncio_scheduler::simulated::{Simulation, Turn};
+use asyncio_sim::{Choices, Picker, Rng};
+use asyncio_task::TaskHandle;
+use asyncio_timer::Clock;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::panic::Location;
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::Waker;
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+/// A wake-up for no reason once in so many steps.
+const SPURIOUS: u64 = 32;
+
+/// The moment at which all simulations of the process begin.
+fn beginning() -> Instant {
+    static BEGINNING: OnceLock<Instant> = OnceLock::new();
+    *BEGINNING.get_or_init(crate::wiring::system_now)
+}
+
+/// As far as a clock can be moved by hand: a century.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+
+/// How far a run may go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) steps: u64,
+    pub(super) time: Duration,
+}
+
+/// What decides a run, and how far it may go.
+#[derive(Debug)]
+pub(super) struct Rules {
+    pub(super) choices: Choices,
+    pub(super) picker: Picker,
+    pub(super) is_in_order: bool,
+    pub(super) spurious_wakes: bool,
+    pub(super) rng: Rng,
+    pub(super) limits: Limits,
+    pub(super) trace: Trace,
+}
+
+pub(crate) struct World {
+    thread: ThreadId,
+    beginning: Instant,
+    elapsed: Mutex<Duration>,
+    is_in_order: bool,
+    limits: Limits,
+    wiring: OnceLock<Weak<Wiring>>,
+    scheduler: OnceLock<Weak<Loop>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    choices: Choices,
+    picker: Picker,
+    spurious_wakes: bool,
+    rng: Rng,
+    trace: Trace,
+    step: u64,
+    /// Why the run cannot go on; the first reason stays.
+    end: Option<FailureKind>,
+    /// Where the run was when main ended or could not go on. What comes after is its end, and not told of.
+    told: Option<Told>,
+    /// Reports to an exception handler that the program has not set.
+    reports: Vec<String>,
+    /// Who waits until nothing is ready.
+    settling: Vec<Waker>,
+    /// How often that has been so.
+    settled: u64,
+    /// What `to_thread` was given.
+    jobs: VecDeque<Job>,
+    probe: Option<Probe>,
+}
+
+/// How far a run had come.
+#[derive(Clone, Copy)]
+pub(super) struct Told {
+    pub(super) step: u64,
+    pub(super) time: Duration,
+    /// How many choices had been made.
+    choices: usize,
+}
+
+/// All tasks that wait have been polled once more.
+struct Probe {
+    /// The step at which nobody is left to poll.
+    done_at: u64,
+    before: Vec<waits::Seen>,
+}
+
+impl State {
+    fn note(&mut self, worker: usize, what: What, time: Duration) {
+        if self.told.is_none() {
+            self.trace.note(worker, what, time);
+        }
+    }
+}
+
+impl World {
+    pub(super) fn new(rules: Rules) -> Arc<World> {
+        let Rules { choices, picker, is_in_order, spurious_wakes, rng, limits, trace } = rules;
+        Arc::new(World {
+            thread: thread::current().id(),
+            beginning: beginning(),
+            elapsed: Mutex::new(Duration::ZERO),
+            is_in_order,
+            limits,
+            wiring: OnceLock::new(),
+            scheduler: OnceLock::new(),
+            state: Mutex::new(State {
+                choices,
+                picker,
+                spurious_wakes,
+                rng,
+                trace,
+                step: 0,
+                end: None,
+                told: None,
+                reports: Vec::new(),
+                settling: Vec::new(),
+                settled: 0,
+                jobs: VecDeque::new(),
+                probe: None,
+            }),
+        })
+    }
+
+    pub(crate) fn attach(&self, wiring: &Arc<Wiring>, scheduler: &Arc<Loop>) {
+        let _ = self.wiring.set(Arc::downgrade(wiring));
+        let _ = self.scheduler.set(Arc::downgrade(scheduler));
+    }
+
+    // ----- time
+
+    pub(super) fn elapsed(&self) -> Duration {
+        *self.elapsed.lock()
+    }
+
+    /// Moves the clock, and fires nothing.
+    pub(super) fn jump(&self, by: Duration) {
+        let mut elapsed = self.elapsed.lock();
+        *elapsed = elapsed.saturating_add(by).min(LONGEST);
+    }
+
+    /// Lets time pass until the next timer; false if there is none, or it is beyond the limit.
+    fn pass_time(&self) -> bool {
+        let Some(wiring) = self.wiring.get().and_then(Weak::upgrade) else { return false };
+        let Some(next) = wiring.next_timer() else { return false };
+        let at = next.saturating_duration_since(self.beginning);
+        if at > self.limits.time {
+            self.fail(|| FailureKind::TimeLimit {
+                limit: self.limits.time,
+                waiting: self.waiting(),
+            });
+            return false;
+        }
+        let mut elapsed = self.elapsed.lock();
+        // A step back is none: a timer that is due already waits for the next look only.
+        *elapsed = at.max(*elapsed);
+        true
+    }
+
+    // ----- what becomes of the run
+
+    /// Notes why the run cannot go on, if it could until now.
+    pub(super) fn fail(&self, kind: impl FnOnce() -> FailureKind) {
+        if self.state.lock().end.is_some() {
+            return;
+        }
+        let kind = kind();
+        self.state.lock().end.get_or_insert(kind);
+        self.main_is_over();
+    }
+
+    /// What happens from now on is not part of what is told.
+    pub(super) fn main_is_over(&self) {
+        let told = self.so_far();
+        self.state.lock().told.get_or_insert(told);
+    }
+
+    fn so_far(&self) -> Told {
+        let (time, state) = (self.elapsed(), self.state.lock());
+        Told { step: state.step, time, choices: state.choices.made().len() }
+    }
+
+    /// How far the run had come when it was over.
+    pub(super) fn told(&self) -> Told {
+        let told = self.state.lock().told;
+        told.unwrap_or_else(|| self.so_far())
+    }
+
+    /// Something left the simulation.
+    pub(crate) fn escaped(&self, what: &str, place: Option<&'static Location<'static>>) {
+        let thread = thread::current();
+        let elsewhere = thread.id() != self.thread;
+        self.fail(|| FailureKind::Escape {
+            what: what.to_owned(),
+            place,
+            thread: elsewhere.then(|| thread.name().unwrap_or("unnamed").to_owned()),
+        });
+    }
+
+    /// Notes that another thread than the one of the simulation called something.
+    pub(crate) fn check_thread(&self, called: &str, place: &'static Location<'static>) {
+        if thread::current().id() != self.thread {
+            self.escaped(called, Some(place));
+        }
+    }
+
+    /// A report for the default exception handler.
+    pub(crate) fn reported(&self, report: String) {
+        self.state.lock().reports.push(report);
+    }
+
+    /// Why the run was stopped.
+    pub(super) fn take_end(&self) -> Option<FailureKind> {
+        self.state.lock().end.take()
+    }
+
+    pub(super) fn take_reports(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().reports)
+    }
+
+    pub(super) fn step(&self) -> u64 {
+        self.state.lock().step
+    }
+
+    /// The choices that led to what is told.
+    pub(super) fn choices(&self) -> Vec<u32> {
+        let made = self.told().choices;
+        asyncio_sim::schedule::trimmed(&self.state.lock().choices.made()[..made]).to_vec()
+    }
+
+    pub(super) fn with_trace<R>(&self, f: impl FnOnce(&mut Trace) -> R) -> R {
+        f(&mut self.state.lock().trace)
+    }
+
+    /// Who waits for whom, of all tasks that there are.
+    pub(super) fn waiting(&self) -> Vec<waits::Waiting> {
+        self.tasks().iter().map(waits::Waiting::of).collect()
+    }
+
+    fn tasks(&self) -> Vec<TaskHandle> {
+        let scheduler = self.scheduler.get().and_then(Weak::upgrade);
+        scheduler.map(|scheduler| scheduler.all_tasks()).unwrap_or_default()
+    }
+
+    // ----- what the program asks for
+
+    pub(super) fn random(&self) -> u64 {
+        self.state.lock().rng.next_u64()
+    }
+
+    /// How often nothing was ready, all in all.
+    pub(super) fn settled(&self) -> u64 {
+        self.state.lock().settled
+    }
+
+    pub(super) fn wait_settled(&self, waker: Waker) {
+        self.state.lock().settling.push(waker);
+    }
+
+    // ----- when nothing is ready
+
+    /// Runs one of the jobs, in any order; false if there is none.
+    fn run_job(&self) -> bool {
+        let job = {
+            let mut state = self.state.lock();
+            let waiting = state.jobs.len();
+            let chosen = if self.is_in_order { 0 } else { state.choices.below(waiting) };
+            let job = state.jobs.remove(chosen);
+            if job.is_some() {
+                state.note(0, What::Job, self.elapsed());
+            }
+            job
+        };
+        job.map(Job::run).is_some()
+    }
+
+    fn wake_settled(&self) -> bool {
+        let settling = {
+            let mut state = self.state.lock();
+            state.settled += 1;
+            std::mem::take(&mut state.settling)
+        };
+        let any = !settling.is_empty();
+        settling.into_iter().for_each(Waker::wake);
+        any
+    }
+
+    /// Polls every task once more, if that has not been done since the last progress.
+    fn probe(&self) -> bool {
+        let tasks = self.tasks();
+        let probed = self.state.lock().probe.take();
+        match probed {
+            Some(Probe { done_at, before }) if self.step() == done_at => {
+                let moved = waits::moved(&before, &tasks);
+                self.fail(|| match moved {
+                    Some(task) => FailureKind::LostWakeUp { task, waiting: self.waiting() },
+                    None => FailureKind::Deadlock { waiting: self.waiting() },
+                });
+                false
+            }
+            Some(Probe { before, .. }) => {
+                // More turns than were given: somebody went on.
+                let moved = waits::moved(&before, &tasks);
+                let task = moved.or_else(|| tasks.first().map(waits::Waiting::of));
+                self.fail(|| match task {
+                    Some(task) => FailureKind::LostWakeUp { task, waiting: self.waiting() },
+                    None => FailureKind::Deadlock { waiting: Vec::new() },
+                });
+                false
+            }
+            None => {
+                let before = tasks.iter().map(waits::Seen::of).collect();
+                let done_at = self.step() + tasks.len() as u64;
+                self.state.lock().probe = Some(Probe { done_at, before });
+                tasks.iter().for_each(|task| asyncio_base::observe::forget_wait(task.id().get()));
+                tasks.iter().for_each(TaskHandle::wake);
+                !tasks.is_empty()
+            }
+        }
+    }
+}
+
+impl Simulation for World {
+    fn is_in_order(&self) -> bool {
+        self.is_in_order
+    }
+
+    fn pick(&self, count: usize, key: &dyn Fn(usize) -> u64) -> usize {
+        let mut state = self.state.lock();
+        let State { choices, picker, trace, .. } = &mut *state;
+        // Task numbers differ from run to run; those of the trace do not.
+        picker.pick(choices, count, |index| match key(index) {
+            0 => 0,
+            task => 1 + u64::from(trace.number_of(task)),
+        })
+    }
+
+    fn choose(&self, bound: usize) -> usize {
+        self.state.lock().choices.below(bound)
+    }
+
+    fn wakes_for_no_reason(&self) -> bool {
+        let mut state = self.state.lock();
+        state.spurious_wakes && state.probe.is_none() && state.choices.one_in(SPURIOUS)
+    }
+
+    fn begins(&self, worker: usize, turn: Turn<'_>) -> bool {
+        let over = {
+            let mut state = self.state.lock();
+            state.step += 1;
+            let what = match turn {
+                Turn::Task(token) => What::Task(state.trace.task(token)),
+                Turn::Callback(place) => What::Callback(place),
+            };
+            state.note(worker, what, self.elapsed());
+            state.step > self.limits.steps
+        };
+        if over {
+            let limit = self.limits.steps;
+            self.fail(|| FailureKind::StepLimit { limit, waiting: self.waiting() });
+        }
+        self.state.lock().end.is_none()
+    }
+
+    fn rests(&self) -> bool {
+        if self.state.lock().end.is_some() {
+            return false;
+        }
+        let probing = self.state.lock().probe.is_some();
+        !probing && (self.run_job() || self.wake_settled() || self.pass_time()) || self.probe()
+    }
+
+    fn intrudes(&self, turn: Turn<'_>) {
+        match turn {
+            Turn::Task(token) => {
+                let task = waits::Waiting::of(&token.handle());
+                self.fail(|| FailureKind::Intruder { task });
+            }
+            Turn::Callback(place) => self.escaped("a callback", place),
+        }
+    }
+}
+
+/// The clock of a simulated loop.
+pub(crate) struct SimClock(pub(crate) Arc<World>);
+
+impl Clock for SimClock {
+    fn now(&self) -> Instant {
+        self.0.beginning + self.0.elapsed()
+    }
+
+    fn nanos_since(&self, epoch: Instant) -> u64 {
+        let since = match epoch == self.0.beginning {
+            true => self.0.elapsed(),
+            false => self.now().saturating_duration_since(epoch),
+        };
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The poller of a simulated loop. There is no simulated network yet: this is its place.
+pub(crate) struct SimSystem(pub(crate) Weak<World>);
+
+impl System for SimSystem {
+    fn wait(&self, _: Option<Duration>, _: &mut Vec<(Token, Ready)>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn notify(&self) {}
+
+    fn watch(&self, _socket: u64, _token: Token) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "a simulated loop has no network"))
+    }
+
+    fn forget(&self, _socket: u64) {}
+
+    fn escaped(&self, place: &'static Location<'static>) -> io::Error {
+        if let Some(world) = self.0.upgrade() {
+            world.escaped("a real descriptor", Some(place));
+        }
+        let told = format!("a real descriptor leaves the simulation at {place}");
+        io::Error::new(io::ErrorKind::Unsupported, told)
+    }
+}
+
+impl fmt::Debug for SimSystem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimSystem")
+    }
+}
+
+/// Runs jobs on the thread of the simulation, one at a time, when nothing else is ready or before.
+pub(crate) struct SimExecutor(pub(crate) Weak<World>);
+
+impl Executor for SimExecutor {
+    fn submit(&self, job: Job) -> Result<(), SubmitError> {
+        match self.0.upgrade() {
+            Some(world) => {
+                world.state.lock().jobs.push_back(job);
+                Ok(())
+            }
+            None => Err(SubmitError::ShutDown),
+        }
+    }
+}
