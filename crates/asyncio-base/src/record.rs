@@ -48,6 +48,98 @@ impl Owner {
     }
 }
 
+/// A cancel scope that is being polled: one link of the chain that a poll goes down.
+///
+/// Most scopes are ready at their first poll, so a scope gets its place in the task's tree only when it, or something in it, has to wait. Whoever
+/// waits inside makes the places of all scopes round it.
+#[derive(Debug)]
+pub struct Scope {
+    /// The place in the tree; `Key::NONE` until it is needed.
+    key: Cell<Key>,
+    /// Whether it holds requests back.
+    holds_back: bool,
+    /// The scope in whose poll this one is polled; null when it is not.
+    outer: Cell<*const Scope>,
+}
+
+impl Scope {
+    /// A scope with its place, if it has one.
+    #[inline]
+    pub fn new(key: Option<Key>, holds_back: bool) -> Self {
+        Scope {
+            key: Cell::new(key.unwrap_or(Key::NONE)),
+            holds_back,
+            outer: Cell::new(ptr::null()),
+        }
+    }
+
+    /// Its place, once it has one.
+    #[inline]
+    pub fn key(&self) -> Option<Key> {
+        let key = self.key.get();
+        if key.is_none() { None } else { Some(key) }
+    }
+
+    /// Gives this scope and those round it their places, outermost first; the place of this one.
+    fn place(&self, make: &mut dyn FnMut(Option<Key>, bool) -> Key) -> Key {
+        if let Some(key) = self.key() {
+            return key;
+        }
+        // SAFETY: `outer` is null, or was put there by a `Scopes::polling` of this scope that has not returned. It is what was in the cell then: a scope
+        // whose own `polling` surrounds that one, and so is borrowed still.
+        let outer = unsafe { self.outer.get().as_ref() };
+        let around = outer.map(|outer| outer.place(make));
+        let key = make(around, self.holds_back);
+        self.key.set(key);
+        key
+    }
+}
+
+/// The scopes of one poll, by the innermost; each knows the next one outwards.
+#[derive(Debug, Default)]
+pub struct Scopes(Cell<*const Scope>);
+
+impl Scopes {
+    /// No scope.
+    #[inline]
+    pub const fn new() -> Self {
+        Scopes(Cell::new(ptr::null()))
+    }
+
+    /// Whether no scope is being polled.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.0.get().is_null()
+    }
+
+    /// Gives each scope being polled its place in the tree, unless it has one: `make` is told the place of the next one outwards and whether the scope
+    /// holds requests back. The place of the innermost scope; `None` without scopes.
+    pub fn place(&self, mut make: impl FnMut(Option<Key>, bool) -> Key) -> Option<Key> {
+        // SAFETY: what is in the cell was put there by a `polling` that has not returned and borrows the scope, of these scopes or of those they are a
+        // copy of for the length of one closure (`enter_context`).
+        let innermost = unsafe { self.0.get().as_ref() };
+        innermost.map(|scope| scope.place(&mut make))
+    }
+
+    /// Runs `f`, which polls what is inside of `scope`.
+    #[inline]
+    pub fn polling<R>(&self, scope: &Scope, f: impl FnOnce() -> R) -> R {
+        /// Takes the scope out again, also after a panic.
+        struct Leave<'a>(&'a Scopes, &'a Scope);
+
+        impl Drop for Leave<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                self.0.0.set(self.1.outer.replace(ptr::null()));
+            }
+        }
+
+        scope.outer.set(self.0.replace(scope));
+        let _leave = Leave(self, scope);
+        f()
+    }
+}
+
 /// What is being polled on this thread.
 #[derive(Debug)]
 pub struct PollRecord<'a> {
@@ -59,8 +151,8 @@ pub struct PollRecord<'a> {
     pub wait: &'a WaitSlot,
     /// The context that variables are read from and written to.
     pub context: &'a ContextSlot,
-    /// The cancel scope being polled, as the crate that polls tasks knows it.
-    pub scope: Cell<Option<Key>>,
+    /// The cancel scopes being polled.
+    pub scopes: Scopes,
     /// The await that this poll has left pending, where one is all there is, as that crate numbers them; 0 for none.
     pub plain_await: Cell<u64>,
     /// A cancel waits in this poll for the plain await of the last one.
@@ -77,7 +169,7 @@ impl<'a> PollRecord<'a> {
             owner: Owner::NONE,
             wait,
             context,
-            scope: Cell::new(None),
+            scopes: Scopes::new(),
             plain_await: Cell::new(0),
             offered: Cell::new(false),
             budget: Cell::new(u32::MAX),
@@ -110,7 +202,7 @@ pub(crate) fn enter_context<R>(
 impl PollRecord<'_> {
     /// Takes over what changes while a poll goes on.
     fn copy_notes(&self, of: &PollRecord<'_>) {
-        self.scope.set(of.scope.get());
+        self.scopes.0.set(of.scopes.0.get());
         self.plain_await.set(of.plain_await.get());
         self.offered.set(of.offered.get());
         self.budget.set(of.budget.get());
@@ -154,23 +246,6 @@ pub fn with<R>(f: impl FnOnce(Option<&PollRecord<'_>>) -> R) -> R {
     // SAFETY: a pointer in `CURRENT` was put there by an `enter` on this thread that has not returned: `Restore` takes it out
     // before `enter` gives its borrow of the record back. The reference handed on cannot leave the closure.
     f(unsafe { pointer.as_ref() })
-}
-
-/// Runs `f` with `scope` as the cancel scope being polled; the one before comes back also on a panic. Outside tasks it just runs.
-pub fn in_scope<R>(scope: Key, f: impl FnOnce() -> R) -> R {
-    /// The scope that was being polled, in the record it belongs to.
-    struct Leave<'a, 'b>(&'a PollRecord<'b>, Option<Key>);
-
-    impl Drop for Leave<'_, '_> {
-        fn drop(&mut self) {
-            self.0.scope.set(self.1);
-        }
-    }
-
-    with(|record| {
-        let _leave = record.map(|record| Leave(record, record.scope.replace(Some(scope))));
-        f()
-    })
 }
 
 /// Says what the task being polled waits for; for a leaf that is about to return `Pending`.
@@ -253,6 +328,36 @@ mod tests {
         });
         let notes = (outer.offered.get(), outer.plain_await.get(), outer.budget.get());
         assert_eq!(notes, (false, 7, 1));
+    }
+
+    #[test]
+    fn scopes_get_their_places_from_the_outside_and_once() {
+        let mut slab = crate::slab::Slab::new();
+        let mut make = |outer, holds_back| slab.insert((outer, holds_back));
+        let scopes = Scopes::new();
+        assert_eq!(scopes.place(&mut make), None);
+        let (outer, inner) = (Scope::new(None, false), Scope::new(None, true));
+        let place = scopes.polling(&outer, || scopes.polling(&inner, || scopes.place(&mut make)));
+        assert_eq!((place, outer.key().is_some()), (inner.key(), true));
+        let again = scopes.polling(&outer, || scopes.polling(&inner, || scopes.place(&mut make)));
+        assert_eq!((again, scopes.is_empty()), (place, true));
+        assert_eq!(slab.len(), 2);
+        assert_eq!(slab.get(outer.key().unwrap()), Some(&(None, false)));
+        assert_eq!(slab.get(inner.key().unwrap()), Some(&(outer.key(), true)));
+    }
+
+    #[test]
+    fn a_panic_leaves_the_scopes_as_they_were() {
+        let scopes = Scopes::new();
+        let (outer, inner) = (Scope::new(None, false), Scope::new(None, false));
+        scopes.polling(&outer, || {
+            let panics =
+                std::panic::AssertUnwindSafe(|| scopes.polling(&inner, || panic!("inside")));
+            assert!(std::panic::catch_unwind(panics).is_err());
+            let mut slab = crate::slab::Slab::new();
+            assert_eq!(scopes.place(|outer, _| slab.insert(outer)), outer.key());
+            assert_eq!((slab.len(), inner.key()), (1, None));
+        });
     }
 
     #[test]

@@ -39,6 +39,7 @@ impl TaskHandle {
         TaskHandle(task)
     }
 
+    #[inline]
     pub(crate) fn raw(&self) -> RawTask {
         self.0
     }

@@ -81,10 +81,13 @@ impl Header {
     }
 
     /// The cold block, made now if there is none.
+    #[inline]
     pub(crate) fn cold(&self) -> &Cold {
-        if let Some(cold) = self.cold_if_any() {
-            return cold;
-        }
+        self.cold_if_any().unwrap_or_else(|| self.make_cold())
+    }
+
+    #[cold]
+    fn make_cold(&self) -> &Cold {
         let fresh = Box::into_raw(Box::<Cold>::default());
         // Release publishes the block to the Acquire of `cold_if_any`.
         let empty = ptr::null_mut();
@@ -102,6 +105,7 @@ impl Header {
     }
 
     /// The cold block, if there is one.
+    #[inline]
     pub(crate) fn cold_if_any(&self) -> Option<&Cold> {
         // SAFETY: a block in the header lives until the cell is freed, and a borrow of the header outlives neither.
         unsafe { self.cold.load(Ordering::Acquire).as_ref() }
@@ -123,15 +127,18 @@ impl Drop for Header {
 pub(crate) struct RawTask(NonNull<Header>);
 
 impl RawTask {
+    #[inline]
     pub(crate) fn new(header: NonNull<Header>) -> Self {
         RawTask(header)
     }
 
+    #[inline]
     pub(crate) fn as_ptr(self) -> NonNull<Header> {
         self.0
     }
 
     /// The header; only to be used while the holder's claim lasts.
+    #[inline]
     pub(crate) fn header<'a>(self) -> &'a Header {
         // SAFETY: whoever holds a `RawTask` holds it beside a claim (`state.rs`, "Who frees the cell"); the pointer kinds of this
         // crate, which are the only ones to call this, keep the borrow within the life of that claim.

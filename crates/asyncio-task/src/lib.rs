@@ -63,3 +63,4 @@ pub use schedule::{
 };
 pub use scoped::{BoxedChild, ChildSpawner, ScopedJoinHandle, ThreadScope, block_in_scope};
 pub use task::Task;
+pub use waker::wake_count;

@@ -10,7 +10,7 @@ use crate::state::{
     Snapshot, WATCHED,
 };
 use crate::waker;
-use asyncio_base::record::{self, Owner, PollRecord};
+use asyncio_base::record::{self, Owner, PollRecord, Scopes};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::task::{Context, Waker};
@@ -80,7 +80,7 @@ impl Runnable {
             owner,
             wait: &header.wait,
             context: &header.context,
-            scope: Cell::new(None),
+            scopes: Scopes::new(),
             plain_await: Cell::new(0),
             offered: Cell::new(false),
             budget: Cell::new(budget),

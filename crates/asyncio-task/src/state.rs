@@ -116,6 +116,7 @@ impl Snapshot {
     }
 
     /// Wake-ups counted.
+    #[inline]
     pub fn wakes(self) -> u64 {
         (self.0 & WAKE_MASK) / WAKE
     }
@@ -210,6 +211,12 @@ impl State {
     /// The word now; `Acquire`, so what the snapshot tells of has happened.
     pub fn load(&self) -> Snapshot {
         Snapshot(self.0.load(Ordering::Acquire))
+    }
+
+    /// The wakes counted now. Nothing happened before it for whoever reads it.
+    #[inline]
+    pub fn count_wakes(&self) -> u64 {
+        Snapshot(self.0.load(Ordering::Relaxed)).wakes()
     }
 
     /// Replaces the word by `next(word)` unless that is `None`; returns the word replaced, or the one refused.

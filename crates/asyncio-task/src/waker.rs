@@ -3,7 +3,7 @@
 use crate::header::{Header, RawTask};
 use crate::state::{REF, Woken};
 use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::ptr::{self, NonNull};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref_of, drop_waker);
@@ -11,6 +11,30 @@ static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref_of,
 /// The vtable of every waker of ours.
 pub(crate) fn vtable() -> &'static RawWakerVTable {
     &VTABLE
+}
+
+/// Whether it is a waker of ours.
+#[inline]
+pub(crate) fn is_ours(waker: &Waker) -> bool {
+    ptr::eq(waker.vtable(), &VTABLE)
+}
+
+/// Whether it is the waker of this task.
+#[inline]
+pub(crate) fn is_of(waker: &Waker, task: RawTask) -> bool {
+    waker.data() == task.as_ptr().as_ptr().cast_const().cast() && is_ours(waker)
+}
+
+/// How often a task has been woken since its last poll but one began, as far as its waker tells; 0 for other wakers. If this becomes more while a
+/// future is polled with that waker, the future will be polled again.
+#[inline]
+pub fn wake_count(waker: &Waker) -> u64 {
+    if !is_ours(waker) {
+        return 0;
+    }
+    // SAFETY: a waker of ours has such a pointer, and a claim.
+    let task = unsafe { task(waker.data()) };
+    task.header().state.count_wakes()
 }
 
 /// A waker that borrows the claim of whoever polls: handing it out costs no RMW.
@@ -27,6 +51,7 @@ pub(crate) unsafe fn borrowed(task: RawTask) -> ManuallyDrop<Waker> {
 /// # Safety
 ///
 /// `data` is the data pointer of a waker made with [`VTABLE`].
+#[inline]
 unsafe fn task(data: *const ()) -> RawTask {
     // SAFETY: such a pointer is a `Header`'s and not null.
     RawTask::new(unsafe { NonNull::new_unchecked(data.cast_mut().cast::<Header>()) })

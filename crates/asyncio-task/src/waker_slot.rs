@@ -25,7 +25,7 @@ impl WakerSlot {
     ///
     /// The slot is the caller's (`state.rs`, "The output and the join waker") and empty.
     pub(crate) unsafe fn set(&self, waker: Waker) {
-        let word = if waker.vtable() == waker::vtable() {
+        let word = if waker::is_ours(&waker) {
             let task = waker.data().cast_mut();
             std::mem::forget(waker);
             task

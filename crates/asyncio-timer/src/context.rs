@@ -5,6 +5,7 @@ use crate::worker::WorkerWheel;
 use asyncio_base::sync::Arc;
 use std::cell::RefCell;
 use std::ptr;
+use std::time::Instant;
 
 #[cfg(not(asyncio_loom))]
 thread_local! {
@@ -47,6 +48,13 @@ pub fn enter<R>(timers: &Timers, worker: usize, f: impl FnOnce() -> R) -> R {
 #[inline]
 pub fn current() -> Option<Arc<WorkerWheel>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// The present by the clock of the loop that this thread works for; `None` outside loops.
+#[inline]
+pub fn now() -> Option<Instant> {
+    // The clock is ours and makes no timers, so it does not find the cell borrowed.
+    CURRENT.try_with(|current| current.borrow().as_ref().map(|wheel| wheel.now())).ok().flatten()
 }
 
 /// A number that differs between most threads.

@@ -5,7 +5,7 @@ use crate::executors::ConcurrentFuture;
 use crate::gather::{Gather, GatherAll};
 use crate::tasks::Task;
 use asyncio_base::sync::Mutex;
-use asyncio_task::{CancelOnDrop, Domain, Inside, Shield};
+use asyncio_task::{CancelOnDrop, Domain, Inside, Shield, wake_count};
 use asyncio_timer::{Sleep, sleep_until};
 use pin_project_lite::pin_project;
 use std::any::type_name;
@@ -51,17 +51,6 @@ enum When {
     AtOnce,
 }
 
-impl When {
-    fn deadline(self, now: Instant) -> Option<Instant> {
-        match self {
-            // Beyond the clock's range is never.
-            When::After(delay) => now.checked_add(delay),
-            When::At(deadline) => Some(deadline),
-            When::Never | When::AtOnce => None,
-        }
-    }
-}
-
 /// Whether an `F` is something that goes on already, and awaiting only looks at it; by the names of the types, as an `F` that borrows has no id.
 /// Were one not recognised, it would be dropped instead of cancelled.
 fn is_under_way<F>() -> bool {
@@ -94,16 +83,13 @@ pin_project! {
 
 impl<F> Timeout<F> {
     fn new(when: When, future: F) -> Self {
-        let alarm = Alarm { when, sleep: None, phase: Phase::Created };
+        let alarm = Alarm { when, began: None, sleep: None, phase: Phase::Created };
         Timeout { future: Some(future), domain: Domain::new(), alarm }
     }
 
     /// The deadline; `None` without one, or before the first poll of one that counts from there.
     pub fn when(&self) -> Option<Instant> {
-        match self.alarm.when {
-            When::At(deadline) => Some(deadline),
-            When::After(_) | When::Never | When::AtOnce => None,
-        }
+        self.alarm.deadline()
     }
 
     /// Whether the deadline has struck.
@@ -116,8 +102,8 @@ impl<F> fmt::Debug for Timeout<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match (self.alarm.phase, &self.future) {
             (Phase::Created, _) => "created",
-            (Phase::Active | Phase::Due, Some(_)) => "active",
-            (Phase::Active | Phase::Due, None) => "finished",
+            (Phase::Begun | Phase::Active | Phase::Due, Some(_)) => "active",
+            (Phase::Begun | Phase::Active | Phase::Due, None) => "finished",
             (Phase::Expired, Some(_)) => "expiring",
             (Phase::Expired, None) => "expired",
         };
@@ -205,6 +191,8 @@ pub fn wait_for<F: IntoFuture>(
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Created,
+    /// It has not waited yet.
+    Begun,
     Active,
     /// The deadline has passed and strikes in the task's next turn, before what is inside runs: at its first wait if it had passed at the start, and
     /// after every other deadline of this turn, so that of two with one deadline the outer one speaks.
@@ -216,47 +204,67 @@ enum Phase {
 /// The timer of a timeout: not made before it has to wait.
 struct Alarm {
     when: When,
+    /// When it was first polled; `None` if that does not matter.
+    began: Option<Instant>,
     sleep: Option<Sleep>,
     phase: Phase,
 }
 
 impl Alarm {
-    /// Fixes a deadline that counts from the first poll.
-    fn start(&mut self) {
-        if let When::Never = self.when {
-            self.phase = Phase::Active;
-            return;
+    /// The first poll: what counts from now, counts.
+    #[inline]
+    fn begin(&mut self) {
+        self.phase = Phase::Begun;
+        if !matches!(self.when, When::Never) {
+            self.began = Some(now());
         }
-        let now = now();
-        let deadline = self.when.deadline(now);
-        self.when = deadline.map_or(When::Never, When::At);
-        let passed = deadline.is_some_and(|deadline| deadline <= now);
-        self.phase = if passed { Phase::Due } else { Phase::Active };
     }
 
-    /// Has the task woken for the deadline, and for the turn in which it strikes.
-    fn arm(&mut self, cx: &mut Context<'_>) {
-        let When::At(deadline) = self.when else { return };
-        if let Phase::Created | Phase::Active = self.phase {
-            let sleep = self.sleep.get_or_insert_with(|| sleep_until(deadline));
-            if Pin::new(sleep).poll(cx).is_pending() {
-                return;
-            }
-            self.sleep = None;
-            self.phase = Phase::Due;
+    /// The deadline, once it is known.
+    fn deadline(&self) -> Option<Instant> {
+        match self.when {
+            // Beyond the clock's range is never.
+            When::After(delay) => self.began?.checked_add(delay),
+            When::At(deadline) => Some(deadline),
+            When::Never | When::AtOnce => None,
+        }
+    }
+
+    /// It is pending: has the task woken for the deadline, and for the turn in which it strikes.
+    ///
+    /// What waits for the first time and `is_woken` already will be polled again soon, by which time it is most often ready: no timer yet.
+    fn arm(&mut self, cx: &mut Context<'_>, is_woken: bool) {
+        if self.phase == Phase::Begun && self.has_begun_in_time() && is_woken {
+            return;
+        }
+        if self.phase == Phase::Active && !self.is_due(cx) {
+            return;
         }
         if self.phase == Phase::Due {
             cx.waker().wake_by_ref();
         }
     }
 
-    /// A deadline that has passed strikes now, before what is inside is polled.
-    fn strikes(&mut self) -> bool {
-        let strikes = self.phase == Phase::Due;
-        if strikes {
-            self.phase = Phase::Expired;
+    /// The first wait fixes the deadline; false if it had passed at the first poll.
+    fn has_begun_in_time(&mut self) -> bool {
+        let deadline = self.deadline();
+        self.when = deadline.map_or(When::Never, When::At);
+        let has_passed =
+            deadline.zip(self.began).is_some_and(|(deadline, began)| deadline <= began);
+        self.phase = if has_passed { Phase::Due } else { Phase::Active };
+        !has_passed
+    }
+
+    /// Whether the deadline has passed; if not, the task is woken when it does.
+    fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
+        let When::At(deadline) = self.when else { return false };
+        let sleep = self.sleep.get_or_insert_with(|| sleep_until(deadline));
+        if Pin::new(sleep).poll(cx).is_pending() {
+            return false;
         }
-        strikes
+        self.sleep = None;
+        self.phase = Phase::Due;
+        true
     }
 
     fn set(&mut self, deadline: Option<Instant>) {
@@ -282,16 +290,21 @@ impl<F: Future> Future for Timeout<F> {
             this.alarm.phase = Phase::Expired;
             return Poll::Ready(Err(TimeoutError));
         }
-        if this.alarm.phase == Phase::Created {
-            this.alarm.start();
-        } else if this.alarm.strikes() {
-            this.domain.cancel(None);
+        match this.alarm.phase {
+            Phase::Created => this.alarm.begin(),
+            // Now, before what is inside is polled.
+            Phase::Due => {
+                this.alarm.phase = Phase::Expired;
+                this.domain.cancel(None);
+            }
+            Phase::Begun | Phase::Active | Phase::Expired => {}
         }
+        let wakes = wake_count(cx.waker());
         match this.domain.poll(this.future.as_mut(), cx) {
             Poll::Ready(Inside::Returned(output)) => Poll::Ready(Ok(output)),
             Poll::Ready(Inside::Cancelled) => Poll::Ready(Err(TimeoutError)),
             Poll::Pending => {
-                this.alarm.arm(cx);
+                this.alarm.arm(cx, wake_count(cx.waker()) > wakes);
                 Poll::Pending
             }
         }

@@ -529,3 +529,93 @@ fn aborting_asks_nobody() {
     });
     assert_eq!(seen.take(), ["dropped"]);
 }
+
+/// Polls a future once, which must not end, with the waker of this task.
+async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) {
+    std::future::poll_fn(|cx| {
+        assert!(future.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// A timeout has asked a scope that is then dropped, in the first poll of another scope: that one has the say. Also if the drop is on another
+/// thread, which does not see that poll.
+#[test]
+fn a_request_that_comes_back_goes_to_what_is_new_inside() {
+    for elsewhere in [false, true] {
+        let inside = async move {
+            let mut asked = Box::pin(catch_cancelled(pending::<()>()));
+            poll_once(asked.as_mut()).await;
+            // Over when the deadline has struck.
+            sleep(secs(0.002)).await;
+            let new = catch_cancelled(async move {
+                if elsewhere {
+                    std::thread::spawn(move || drop(asked)).join().unwrap();
+                } else {
+                    drop(asked);
+                }
+                pending::<()>().await;
+            });
+            new.await.unwrap_err().swallow();
+            "said"
+        };
+        assert_eq!(run(timeout(secs(0.001), inside)), Ok("said"));
+    }
+}
+
+#[test]
+fn a_panic_in_a_first_poll_leaves_nobody_behind_who_is_asked() {
+    let task = async {
+        let mut panics = Box::pin(catch_cancelled(async {
+            let mut inner = pin!(catch_cancelled(pending::<()>()));
+            poll_once(inner.as_mut()).await;
+            panic!("in the first poll");
+        }));
+        std::future::poll_fn(|cx| {
+            let poll = std::panic::AssertUnwindSafe(|| panics.as_mut().poll(cx));
+            assert!(std::panic::catch_unwind(poll).is_err());
+            Poll::Ready(())
+        })
+        .await;
+        drop(panics);
+        catch_cancelled(pending::<()>()).await.unwrap_err().swallow();
+        "asked"
+    };
+    run(async move {
+        let task = create_task(task);
+        settle().await;
+        task.cancel();
+        assert_eq!(task.await.unwrap(), "asked");
+    });
+}
+
+#[test]
+fn a_scope_that_something_inside_made_hears_when_that_is_gone() {
+    let task = async {
+        let outer = catch_cancelled(async {
+            {
+                let mut inner = pin!(catch_cancelled(pending::<()>()));
+                poll_once(inner.as_mut()).await;
+            }
+            pending::<()>().await;
+        });
+        outer.await.is_err()
+    };
+    run(async move {
+        let task = create_task(task);
+        settle().await;
+        task.cancel();
+        assert!(task.await.unwrap());
+    });
+}
+
+#[test]
+fn a_timeout_ends_what_never_stops_yielding() {
+    let outcome = run(timeout(secs(0.001), async {
+        loop {
+            yield_now().await;
+        }
+    }));
+    assert_eq!(outcome, Err::<(), _>(TimeoutError::default()));
+}

@@ -5,7 +5,8 @@
 //! out goes on to the enclosing scope.
 
 use super::node::Node;
-use super::tree::Kind;
+use super::scope::{ScopePoll, poll_scope};
+use super::tree::{Kind, Request};
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
@@ -56,50 +57,67 @@ impl Domain {
         mut future: Pin<&mut Option<F>>,
         cx: &mut Context<'_>,
     ) -> Poll<Inside<F::Output>> {
-        let Some(node) = Node::ensure(&mut self.node, Kind::Scope) else {
-            return self.poll_outside(future, cx);
-        };
-        node.set_waker(cx.waker());
-        if std::mem::take(&mut self.cancelled_unseen) {
-            node.cancel_inside(None);
-        }
-        let mut polled = false;
-        loop {
-            if let Some(request) = node.take() {
-                node.polling(|| future.set(None));
-                if request.origin == node.origin() {
-                    self.node = None;
-                    return Poll::Ready(Inside::Cancelled);
-                }
-                node.raise_to_parent(request);
-            }
-            // Emptied by a request that went on: the enclosing scope will drop this.
-            let Some(inside) = future.as_mut().as_pin_mut().filter(|_| !polled) else {
-                return Poll::Pending;
+        let Domain { node, cancelled_unseen } = self;
+        poll_scope(node, Kind::Scope, |scope| {
+            let Some(mut scope) = scope else {
+                return poll_outside(*cancelled_unseen, future, cx);
             };
-            polled = true;
-            if let Poll::Ready(output) = node.polling(|| inside.poll(cx)) {
-                future.set(None);
-                self.node = None;
-                return Poll::Ready(Inside::Returned(output));
+            if std::mem::take(cancelled_unseen) {
+                scope.node().cancel_inside(None);
             }
-        }
-    }
-
-    /// Outside asyncio's tasks: a plain wait that ends by dropping.
-    fn poll_outside<F: Future>(
-        &mut self,
-        mut future: Pin<&mut Option<F>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Inside<F::Output>> {
-        if self.cancelled_unseen {
-            future.set(None);
-            return Poll::Ready(Inside::Cancelled);
-        }
-        let Some(inside) = future.as_mut().as_pin_mut() else { return Poll::Pending };
-        inside.poll(cx).map(|output| {
-            future.set(None);
-            Inside::Returned(output)
+            let mut request = scope.take();
+            if request.is_none() {
+                // Emptied by a request that went on: the enclosing scope will drop this.
+                if let Some(inside) = future.as_mut().as_pin_mut() {
+                    if let Poll::Ready(output) = scope.inside(|| inside.poll(cx)) {
+                        future.set(None);
+                        scope.leave();
+                        return Poll::Ready(Inside::Returned(output));
+                    }
+                }
+                request = scope.waits(cx.waker());
+            }
+            match request {
+                None => Poll::Pending,
+                Some(request) => end(scope, request, future),
+            }
         })
     }
+}
+
+/// A request has taken hold: empties the domain, and passes on what is not its own.
+fn end<F, T>(
+    mut scope: ScopePoll<'_>,
+    request: Request,
+    mut future: Pin<&mut Option<F>>,
+) -> Poll<Inside<T>> {
+    let mut next = Some(request);
+    while let Some(request) = next {
+        scope.inside(|| future.set(None));
+        let node = scope.node();
+        if request.origin == node.origin() {
+            scope.leave();
+            return Poll::Ready(Inside::Cancelled);
+        }
+        node.raise_to_parent(request);
+        next = scope.take();
+    }
+    Poll::Pending
+}
+
+/// Outside asyncio's tasks: a plain wait that ends by dropping.
+fn poll_outside<F: Future>(
+    is_cancelled: bool,
+    mut future: Pin<&mut Option<F>>,
+    cx: &mut Context<'_>,
+) -> Poll<Inside<F::Output>> {
+    if is_cancelled {
+        future.set(None);
+        return Poll::Ready(Inside::Cancelled);
+    }
+    let Some(inside) = future.as_mut().as_pin_mut() else { return Poll::Pending };
+    inside.poll(cx).map(|output| {
+        future.set(None);
+        Inside::Returned(output)
+    })
 }

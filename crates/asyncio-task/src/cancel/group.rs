@@ -4,6 +4,7 @@
 //! from if the group ends with an error, or is dropped. The group's own request only ends the body.
 
 use super::node::Node;
+use super::scope::poll_scope;
 use super::tree::{Kind, Request};
 use std::future::Future;
 use std::pin::Pin;
@@ -40,30 +41,36 @@ impl GroupDomain {
         mut body: Pin<&mut Option<F>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<F::Output>> {
-        let node = Node::ensure(&mut self.node, Kind::Scope);
-        let node = node.expect("a TaskGroup cannot determine the parent task");
-        node.set_waker(cx.waker());
-        if !keep(node, &mut self.kept) {
-            let inside = body.as_mut().as_pin_mut().expect("the body of a group was polled again");
-            if let Poll::Ready(output) = node.polling(|| inside.poll(cx)) {
-                node.polling(|| body.set(None));
-                return Poll::Ready(Some(output));
+        let GroupDomain { node, kept } = self;
+        poll_scope(node, Kind::Scope, |scope| {
+            let mut scope = scope.expect("a TaskGroup cannot determine the parent task");
+            let mut request = scope.take();
+            if request.is_none() {
+                let inside = body.as_mut().as_pin_mut();
+                let inside = inside.expect("the body of a group was polled again");
+                if let Poll::Ready(output) = scope.inside(|| inside.poll(cx)) {
+                    scope.inside(|| body.set(None));
+                    return Poll::Ready(Some(output));
+                }
+                request = scope.waits(cx.waker());
             }
-            if !keep(node, &mut self.kept) {
-                return Poll::Pending;
-            }
-        }
-        node.polling(|| body.set(None));
-        Poll::Ready(None)
+            let Some(request) = request else { return Poll::Pending };
+            keep(scope.node(), request, kept);
+            scope.inside(|| body.set(None));
+            Poll::Ready(None)
+        })
     }
 
     /// To be called while the group waits for its tasks: whether a request from outside is kept. Requests raised past the group wait for it.
     pub fn poll_ending(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Some(node) = Node::ensure(&mut self.node, Kind::Scope) {
-            node.set_busy(true);
-            node.set_waker(cx.waker());
-            while keep(node, &mut self.kept) {}
-        }
+        let GroupDomain { node, kept } = self;
+        poll_scope(node, Kind::Scope, |scope| {
+            let Some(mut scope) = scope else { return };
+            scope.node().set_busy(true);
+            while let Some(request) = scope.waits(cx.waker()) {
+                keep(scope.node(), request, kept);
+            }
+        });
         !self.kept.is_empty()
     }
 
@@ -86,13 +93,11 @@ impl GroupDomain {
     }
 }
 
-/// Takes the request that has taken hold of a group, if there is one; the group's own is answered by that.
-fn keep(node: &Node, kept: &mut Vec<Request>) -> bool {
-    let Some(request) = node.take() else { return false };
+/// Keeps a request that has taken hold of a group; the group's own is answered by that.
+fn keep(node: &Node, request: Request, kept: &mut Vec<Request>) {
     if request.origin != node.origin() {
         kept.push(request);
     }
-    true
 }
 
 impl Drop for GroupDomain {

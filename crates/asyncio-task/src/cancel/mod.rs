@@ -1,7 +1,7 @@
 //! Cancellation that can answer: scopes that catch, hold back, forward.
 //!
-//! `tree.rs` decides where a request goes; `node.rs` is one node's place in its task; `scopes.rs` has the scopes themselves, `forward.rs` the await
-//! that passes a request on, `plain.rs` how that does without a tree, `domain.rs` what `timeout` is made of, `group.rs` what task
+//! `tree.rs` decides where a request goes; `node.rs` is one node's place in its task; `scope.rs` is what all scopes do, `scopes.rs` has the scopes
+//! themselves, `forward.rs` the await that passes a request on, `plain.rs` how that does without a tree, `domain.rs` what `timeout` is made of, `group.rs` what task
 //! groups are.
 
 mod domain;
@@ -9,6 +9,7 @@ mod forward;
 mod group;
 mod node;
 mod plain;
+mod scope;
 mod scopes;
 mod shield;
 mod tree;

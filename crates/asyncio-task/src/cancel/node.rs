@@ -30,13 +30,10 @@ pub(crate) struct Node {
     seen_detached: u32,
 }
 
-/// The task being polled on this thread, and the scope that is being polled in it.
+/// The task being polled on this thread.
 #[inline]
-fn current() -> Option<(RawTask, Option<Key>)> {
-    record::with(|record| {
-        let record = record?;
-        Some((task_of(record)?, record.scope.get()))
-    })
+fn current() -> Option<RawTask> {
+    record::with(|record| task_of(record?))
 }
 
 /// The task of a record; `None` for a callback's.
@@ -45,17 +42,28 @@ pub(super) fn task_of(record: &PollRecord<'_>) -> Option<RawTask> {
     NonNull::new(record.owner.as_ptr().cast_mut().cast::<Header>()).map(RawTask::new)
 }
 
-/// Whether it is the task's own waker.
+/// Makes the nodes of all scopes that a poll is in; the innermost one's.
 #[inline]
-pub(super) fn is_waker_of(task: RawTask, waker: &Waker) -> bool {
-    let task = task.as_ptr().as_ptr().cast_const().cast::<()>();
-    waker.data() == task && waker.vtable() == waker::vtable()
+fn place(record: &PollRecord<'_>, tree: &mut Tree) -> Option<Key> {
+    record.scopes.place(|outer, holds_back| {
+        tree.insert(outer, if holds_back { Kind::Shield } else { Kind::Scope })
+    })
+}
+
+/// As [`place`], if it is the task being polled on this thread.
+fn place_scopes(task: RawTask, tree: &mut Tree) -> Option<Key> {
+    record::with(|record| {
+        let record = record.filter(|record| task_of(record) == Some(task))?;
+        place(record, tree)
+    })
 }
 
 /// Changes a task's tree, then does what that left to do.
 fn with_tree<R>(task: RawTask, f: impl FnOnce(&mut Tree) -> (R, Effects)) -> R {
     let cold = task.header().cold();
     let mut tree = cold.tree.lock();
+    // What is delivered in this poll has to find them.
+    place_scopes(task, &mut tree);
     let (result, effects) = f(&mut tree);
     // Release pairs with the Acquire of `is_quiet`: a node that is looked at because of a wake or a poll after this finds its request.
     cold.has_requests.store(tree.has_requests(), Ordering::Release);
@@ -101,17 +109,28 @@ fn restore(task: RawTask, message: Option<Cow<'static, str>>) {
 impl Node {
     /// A node in the task being polled, below the scope being polled; `None` outside tasks.
     pub(crate) fn new(kind: Kind) -> Option<Node> {
-        let (task, parent) = current()?;
-        let key = task.header().cold().tree.lock().insert(parent, kind);
-        Some(Node::with_key(task, key))
+        record::with(|record| {
+            let record = record?;
+            Some(Node::below(task_of(record)?, record, kind))
+        })
     }
 
-    fn with_key(task: RawTask, key: Key) -> Node {
+    /// A node below the scope that `record`, which is this task's, is in.
+    pub(super) fn below(task: RawTask, record: &PollRecord<'_>, kind: Kind) -> Node {
+        let mut tree = task.header().cold().tree.lock();
+        let parent = place(record, &mut tree);
+        let key = tree.insert(parent, kind);
+        drop(tree);
+        Node::with_key(task, key)
+    }
+
+    #[inline]
+    pub(super) fn with_key(task: RawTask, key: Key) -> Node {
         let seen_detached = task.header().cold().detached.load(Ordering::Relaxed);
         Node { task: TaskHandle::new_ref(task), key, is_woken_with_task: true, seen_detached }
     }
 
-    /// Whether the node is in its tree still.
+    /// Whether the node is in its tree still; it was put there, so there is a cold block.
     #[inline]
     fn is_in_tree(&self) -> bool {
         let cold = self.task.raw().header().cold();
@@ -127,17 +146,6 @@ impl Node {
         let wakers = self.with_tree(|tree, key| tree.detach_below(key));
         cold.detached.fetch_add(1, Ordering::Relaxed);
         drop(wakers);
-    }
-
-    /// Makes `slot` hold a node of the task being polled; lends it.
-    pub(crate) fn ensure(slot: &mut Option<Node>, kind: Kind) -> Option<&mut Node> {
-        if slot.as_ref().is_some_and(|node| !node.is_here()) {
-            *slot = None;
-        }
-        if slot.is_none() {
-            *slot = Node::new(kind);
-        }
-        slot.as_mut()
     }
 
     /// A forwarding node of the task being polled, with the request that is offered in this poll; `None` if it was taken back.
@@ -158,7 +166,18 @@ impl Node {
 
     /// Whether it belongs to the task being polled, and was not detached.
     pub(crate) fn is_here(&self) -> bool {
-        current().is_some_and(|(task, _)| task == self.task.raw()) && self.is_in_tree()
+        current().is_some_and(|task| self.is_of(task))
+    }
+
+    /// Whether it belongs to this task, and was not detached.
+    #[inline]
+    pub(super) fn is_of(&self, task: RawTask) -> bool {
+        task == self.task.raw() && self.is_in_tree()
+    }
+
+    #[inline]
+    pub(super) fn key(&self) -> Key {
+        self.key
     }
 
     pub(crate) fn origin(&self) -> Origin {
@@ -169,17 +188,16 @@ impl Node {
         with_tree(self.task.raw(), |tree| f(tree, self.key))
     }
 
-    /// Polls what is inside: nodes made there are children of this one.
-    pub(crate) fn polling<R>(&self, f: impl FnOnce() -> R) -> R {
-        record::in_scope(self.key, f)
+    /// Says what wakes this node. The task's own waker needs no keeping: a delivery is followed by a poll of the task.
+    #[inline]
+    pub(crate) fn set_waker(&mut self, waker: &Waker) {
+        let is_task = waker::is_of(waker, self.task.raw());
+        if !(is_task && self.is_woken_with_task) {
+            self.change_waker(waker, is_task);
+        }
     }
 
-    /// Says what wakes this node. The task's own waker needs no keeping: a delivery is followed by a poll of the task.
-    pub(crate) fn set_waker(&mut self, waker: &Waker) {
-        let is_task = is_waker_of(self.task.raw(), waker);
-        if is_task && self.is_woken_with_task {
-            return;
-        }
+    fn change_waker(&mut self, waker: &Waker, is_task: bool) {
         self.is_woken_with_task = is_task;
         // Cloned before the lock is taken, dropped after it is released.
         let waker = (!is_task).then(|| waker.clone());
@@ -189,10 +207,13 @@ impl Node {
     }
 
     /// The request that has taken hold of this node, if there is one; this answers it.
+    #[inline]
     pub(crate) fn take(&self) -> Option<Request> {
-        if is_quiet(self.task.raw()) {
-            return None;
-        }
+        if is_quiet(self.task.raw()) { None } else { self.take_slow() }
+    }
+
+    #[cold]
+    fn take_slow(&self) -> Option<Request> {
         self.with_tree(|tree, key| tree.take(key))
     }
 
@@ -261,8 +282,11 @@ impl Drop for Node {
 
 /// Raises a request where this code runs: in the scope being polled, else in the task. Does nothing outside tasks.
 pub(crate) fn raise_here(request: Request) {
-    if let Some((task, scope)) = current() {
-        with_tree(task, |tree| ((), tree.raise(scope, request)));
+    if let Some(task) = current() {
+        with_tree(task, |tree| {
+            let scope = place_scopes(task, tree);
+            ((), tree.raise(scope, request))
+        });
     }
 }
 
@@ -302,7 +326,7 @@ pub(crate) fn deliver(
 
 /// The task being polled ends with `error` if this poll leaves it pending. Does nothing outside tasks.
 pub fn fail_here(error: JoinError) {
-    if let Some((task, _)) = current() {
+    if let Some(task) = current() {
         let before = with_tree(task, |tree| (tree.failure.replace(error), Effects::default()));
         drop(before);
     }

@@ -22,8 +22,9 @@
 //! it offers again if the poll has left another plain await, and else, or after a few times, delivers as to any task: to the nodes there are, or by
 //! ending it. Where nodes stand beside the await from the start, they get the request and the await is offered a copy, in the tree.
 
-use super::node::{Node, is_waker_of, task_of};
+use super::node::{Node, task_of};
 use crate::header::RawTask;
+use crate::waker;
 use asyncio_base::record::{self, PollRecord};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -70,8 +71,8 @@ pub(crate) struct PlainAwait {
 /// The task of a record that is polled by no scope, if `waker` is its own.
 #[inline]
 fn plain_task(record: &PollRecord<'_>, waker: &Waker) -> Option<RawTask> {
-    let task = task_of(record).filter(|_| record.scope.get().is_none())?;
-    is_waker_of(task, waker).then_some(task)
+    let task = task_of(record).filter(|_| record.scopes.is_empty())?;
+    waker::is_of(waker, task).then_some(task)
 }
 
 impl PlainAwait {

@@ -1,13 +1,14 @@
 //! The scopes: `catch_cancelled`, `uncancellable`, `with_finally`, and raising again.
 
 use super::node::{Node, raise_here};
+use super::scope::poll_scope;
 use super::tree::{Kind, Request};
 use crate::error::CancelledError;
 use pin_project_lite::pin_project;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 pin_project! {
     /// Made by [`catch_cancelled`].
@@ -48,29 +49,24 @@ impl<F: Future> Future for CatchCancelled<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let mut inner = |cx: &mut Context<'_>| {
-            let future = this.future.as_mut().as_pin_mut();
-            future.expect("a scope was polled again after it ended").poll(cx)
-        };
-        let Some(node) = Node::ensure(this.node, Kind::Scope) else { return inner(cx).map(Ok) };
-        let mut request = node.take();
-        if request.is_none() {
-            node.set_waker(cx.waker());
-            if let Poll::Ready(output) = node.polling(|| inner(cx)) {
-                this.future.set(None);
-                *this.node = None;
-                return Poll::Ready(Ok(output));
+        poll_scope(this.node, Kind::Scope, |scope| {
+            let inside = this.future.as_mut().as_pin_mut();
+            let inside = inside.expect("a scope was polled again after it ended");
+            let Some(mut scope) = scope else { return inside.poll(cx).map(Ok) };
+            let mut request = scope.take();
+            if request.is_none() {
+                if let Poll::Ready(output) = scope.inside(|| inside.poll(cx)) {
+                    this.future.set(None);
+                    scope.leave();
+                    return Poll::Ready(Ok(output));
+                }
+                request = scope.waits(cx.waker());
             }
-            request = node.take();
-        }
-        match request {
-            None => Poll::Pending,
-            Some(request) => {
-                node.polling(|| this.future.set(None));
-                *this.node = None;
-                Poll::Ready(Err(CancelledError::from_request(request)))
-            }
-        }
+            let Some(request) = request else { return Poll::Pending };
+            scope.inside(|| this.future.set(None));
+            scope.leave();
+            Poll::Ready(Err(CancelledError::from_request(request)))
+        })
     }
 }
 
@@ -105,18 +101,20 @@ impl<F: Future> Future for Uncancellable<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
-        let mut inner = |cx: &mut Context<'_>| {
-            let future = this.future.as_mut().as_pin_mut();
-            future.expect("uncancellable was polled again after it ended").poll(cx)
-        };
-        let output = match Node::ensure(this.node, Kind::Shield) {
-            None => ready!(inner(cx)),
-            Some(node) => ready!(node.polling(|| inner(cx))),
-        };
-        this.future.set(None);
-        // What waited is delivered again, to whatever is awaited next.
-        *this.node = None;
-        Poll::Ready(output)
+        poll_scope(this.node, Kind::Shield, |scope| {
+            let inside = this.future.as_mut().as_pin_mut();
+            let inside = inside.expect("uncancellable was polled again after it ended");
+            let Some(mut scope) = scope else { return inside.poll(cx) };
+            let polled = scope.inside(|| inside.poll(cx));
+            if polled.is_pending() {
+                scope.node();
+                return Poll::Pending;
+            }
+            this.future.set(None);
+            // What waited is delivered again, to whatever is awaited next.
+            scope.leave();
+            polled
+        })
     }
 }
 

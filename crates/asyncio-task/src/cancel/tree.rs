@@ -153,11 +153,14 @@ impl Tree {
     // ----- nodes
 
     /// Adds an active node.
-    pub(crate) fn insert(&mut self, parent: Option<Key>, kind: Kind) -> Key {
-        // The parent may be gone: a future that was first polled elsewhere and moved.
-        let parent = parent.filter(|&parent| self.nodes.contains(parent));
-        if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(parent)) {
-            parent.children += 1;
+    #[inline]
+    pub(crate) fn insert(&mut self, mut parent: Option<Key>, kind: Kind) -> Key {
+        if let Some(key) = parent {
+            match self.nodes.get_mut(key) {
+                Some(node) => node.children += 1,
+                // The parent may be gone: a future that was first polled elsewhere and moved.
+                None => parent = None,
+            }
         }
         let node =
             Node { parent, children: 0, kind, mark: None, busy: false, fresh: false, waker: None };
@@ -189,6 +192,7 @@ impl Tree {
     }
 
     /// Takes a node out: it has finished, or was dropped.
+    #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> Option<Remains> {
         let node = self.nodes.remove(key)?;
         if let Some(parent) = node.parent.and_then(|parent| self.nodes.get_mut(parent)) {
@@ -399,6 +403,23 @@ impl Tree {
         effects
     }
 
+    /// A domain's own request came back to it while something inside was polled for the first time, which has its node now: that has the say.
+    fn hand_on(&mut self, key: Key, mark: Mark, effects: &mut Effects) -> bool {
+        let Some(request) = self.open.get(mark.request).map(|open| open.request.clone()) else {
+            return false;
+        };
+        let is_own = request.origin == Origin::Domain(key) && !mark.raised;
+        if !is_own || !self.deliver(request.origin, request.message, effects) {
+            return false;
+        }
+        if let Some(node) = self.nodes.get_mut(key) {
+            node.mark = None;
+        }
+        self.end_mark(mark.request, true, effects);
+        effects.wake_task = true;
+        true
+    }
+
     /// Marks a domain with a request of its own: nothing inside it has a say.
     pub(crate) fn mark_itself(
         &mut self,
@@ -429,6 +450,9 @@ impl Tree {
             return (None, effects);
         };
         if mark.raised && self.is_busy_below(Some(key)) {
+            return (None, effects);
+        }
+        if self.hand_on(key, mark, &mut effects) {
             return (None, effects);
         }
         // What was passed on has been seen, and is not taken back any more.
