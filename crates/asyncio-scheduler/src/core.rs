@@ -118,10 +118,10 @@ impl Core {
         let local = LocalSide {
             home: Home::new(),
             injector: Injector::new(),
-            idle_queue: Mutex::new(Some(RunQueue::new())),
+            idle_queue: Mutex::new(Some(RunQueue::alone())),
         };
         let core: &'static Core = Box::leak(Box::new(Core {
-            shards: (0..workers).map(Shard::new).collect(),
+            shards: (0..workers).map(|index| Shard::new(index, workers)).collect(),
             injector: Injector::new(),
             idle: Idle::new(workers),
             watch: Watch::new(),

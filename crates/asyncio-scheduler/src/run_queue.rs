@@ -1,6 +1,7 @@
 //! The run queues: a FIFO that belongs to a worker and that others may steal from, and the injector that every thread may push to.
 //!
 //! Both are crossbeam's. loom cannot see into crossbeam, so under it they have twins behind a lock, which make the same promises.
+//! A FIFO that nobody steals from, that of an only worker or of entries that only worker 0 may run, is a plain ring: it needs no fences.
 //! `tests/run_queue.rs` sends ten million tokens through the real ones.
 
 use asyncio_task::Runnable;
@@ -35,56 +36,95 @@ const _: () = assert!(size_of::<Entry>() == size_of::<usize>(), "an entry is one
 mod imp {
     use super::{BATCH, Entry, Stolen};
     use crossbeam_deque as deque;
+    use std::cell::RefCell;
+    use std::collections::VecDeque;
 
     /// A worker's own FIFO.
     #[derive(Debug)]
-    pub struct RunQueue(deque::Worker<Entry>);
+    pub enum RunQueue {
+        /// Others steal from it.
+        Shared(deque::Worker<Entry>),
+        /// Nobody does.
+        Alone(RefCell<VecDeque<Entry>>),
+    }
 
     impl RunQueue {
         /// An empty queue.
         pub fn new() -> Self {
-            RunQueue(deque::Worker::new_fifo())
+            RunQueue::Shared(deque::Worker::new_fifo())
         }
 
-        /// The side that other workers take from.
+        /// An empty queue that nobody steals from.
+        pub fn alone() -> Self {
+            RunQueue::Alone(RefCell::default())
+        }
+
+        /// The side that other workers take from; nobody gets anything from a queue that is alone.
         pub fn stealer(&self) -> Stealer {
-            Stealer(self.0.stealer())
+            match self {
+                RunQueue::Shared(queue) => Stealer(Some(queue.stealer())),
+                RunQueue::Alone(_) => Stealer(None),
+            }
         }
 
         /// Adds at the back.
+        #[inline]
         pub fn push(&self, entry: Entry) {
-            self.0.push(entry);
+            match self {
+                RunQueue::Shared(queue) => queue.push(entry),
+                RunQueue::Alone(queue) => queue.borrow_mut().push_back(entry),
+            }
         }
 
         /// Takes from the front.
+        #[inline]
         pub fn pop(&self) -> Option<Entry> {
-            self.0.pop()
+            match self {
+                RunQueue::Shared(queue) => queue.pop(),
+                RunQueue::Alone(queue) => queue.borrow_mut().pop_front(),
+            }
         }
 
         /// How many entries are in.
+        #[inline]
         pub fn len(&self) -> usize {
-            self.0.len()
+            match self {
+                RunQueue::Shared(queue) => queue.len(),
+                RunQueue::Alone(queue) => queue.borrow().len(),
+            }
         }
 
         /// Whether nothing is in.
+        #[inline]
         pub fn is_empty(&self) -> bool {
-            self.0.is_empty()
+            self.len() == 0
+        }
+
+        /// What a thief moves its loot to.
+        fn of_thief(&self) -> &deque::Worker<Entry> {
+            match self {
+                RunQueue::Shared(queue) => queue,
+                RunQueue::Alone(_) => unreachable!("who is alone has nobody to steal from"),
+            }
         }
     }
 
     /// The other side of a worker's FIFO.
     #[derive(Debug)]
-    pub struct Stealer(deque::Stealer<Entry>);
+    pub struct Stealer(Option<deque::Stealer<Entry>>);
 
     impl Stealer {
         /// Moves the front half, at most [`BATCH`] entries, to the back of `queue`.
         pub fn steal_half(&self, queue: &RunQueue) -> Stolen {
-            self.0.steal_batch_with_limit(&queue.0, BATCH).into()
+            let steal = |victim: &deque::Stealer<Entry>| {
+                victim.steal_batch_with_limit(queue.of_thief(), BATCH).into()
+            };
+            self.0.as_ref().map_or(Stolen::Nothing, steal)
         }
 
         /// How many entries are in; those being pushed or taken at this moment may or may not count.
         pub fn len(&self) -> usize {
-            self.0.len()
+            self.0.as_ref().map_or(0, deque::Stealer::len)
         }
     }
 
@@ -114,6 +154,7 @@ mod imp {
         }
 
         /// Whether nothing is in; an entry being pushed at this moment may or may not count.
+        #[inline]
         pub fn is_empty(&self) -> bool {
             self.0.is_empty()
         }
@@ -125,7 +166,7 @@ mod imp {
 
         /// Moves the front part, at most `limit` entries, to the back of `queue`.
         pub fn steal(&self, queue: &RunQueue, limit: usize) -> Stolen {
-            self.0.steal_batch_with_limit(&queue.0, limit).into()
+            self.0.steal_batch_with_limit(queue.of_thief(), limit).into()
         }
 
         /// Takes from the front.
@@ -168,6 +209,11 @@ mod imp {
         /// An empty queue.
         pub fn new() -> Self {
             RunQueue(Arc::new(Mutex::new(VecDeque::new())))
+        }
+
+        /// An empty queue that nobody steals from.
+        pub fn alone() -> Self {
+            Self::new()
         }
 
         /// The side that other workers take from.

@@ -23,8 +23,9 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    pub(crate) fn new(index: usize) -> Self {
-        let queue = RunQueue::new();
+    /// The part of one among so many workers.
+    pub(crate) fn new(index: usize, workers: usize) -> Self {
+        let queue = if workers == 1 { RunQueue::alone() } else { RunQueue::new() };
         Shard {
             index,
             home: CachePadded(Home::new()),
