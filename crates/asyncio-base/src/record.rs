@@ -224,6 +224,7 @@ loom::thread_local! {
 struct Restore(*const PollRecord<'static>);
 
 impl Drop for Restore {
+    #[inline]
     fn drop(&mut self) {
         // A thread that is being torn down has no cell left, and nobody who could read it.
         let _ = CURRENT.try_with(|current| current.set(self.0));

@@ -48,11 +48,17 @@ impl Caught {
         self.reactor.notify();
     }
 
-    /// What came since the last look, if anything did; for the loop, in each pass.
+    /// Whether anything came since the last look; for the loop, in each pass.
+    #[inline]
+    pub fn has_some(&self) -> bool {
+        // What is set at this moment is announced by a notification: then it is seen in the next pass.
+        self.signals.load(Ordering::Relaxed) != 0 || self.interrupt.load(Ordering::Relaxed)
+    }
+
+    /// What came since the last look, if anything did.
     #[inline]
     pub fn take(&self) -> Option<Came> {
-        // What is set at this moment is announced by a notification: then it is seen in the next pass.
-        if self.signals.load(Ordering::Relaxed) == 0 && !self.interrupt.load(Ordering::Relaxed) {
+        if !self.has_some() {
             return None;
         }
         let interrupt = self.interrupt.swap(false, Ordering::Acquire);

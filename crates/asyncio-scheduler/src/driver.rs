@@ -34,6 +34,12 @@ pub trait Driver: Send + Sync + 'static {
     /// [`Wait::TimersOnly`] by one at a time.
     fn turn(&self, worker: usize, wait: Wait);
 
+    /// Whether a turn for [`Wait::TimersOnly`] has something to do; asked before every pass, so it has to be cheap.
+    fn is_due(&self, worker: usize) -> bool {
+        let _ = worker;
+        true
+    }
+
     /// Ends a [`turn`](Self::turn) that blocks; if none does, the next one that would block does not. Any thread.
     fn unpark(&self);
 

@@ -190,24 +190,26 @@ impl Worker {
     /// One pass; sleeps only if it may, nothing is queued and the loop is not stopping. False if it is to lie and [park](Self::park), as
     /// somebody else sleeps in the driver.
     pub(crate) fn pass(&self, may_sleep: bool) -> bool {
-        if !self.collect(may_sleep) {
+        self.take_injected();
+        if !may_sleep || self.has_entries() || self.is_stopping() {
+            self.glance();
+        } else if !self.find_entries() {
             return false;
         }
         self.run_entries();
         true
     }
 
-    /// False if the worker is to lie.
-    fn collect(&self, may_sleep: bool) -> bool {
-        self.take_injected();
-        let may_sleep = may_sleep && !self.has_entries() && !self.is_stopping();
-        if may_sleep && !self.search() {
-            let rested = self.rest();
-            self.take_injected();
-            return rested;
+    /// Looks for work with others, else sleeps; false if the worker is to lie.
+    #[inline(never)]
+    fn find_entries(&self) -> bool {
+        if self.search() {
+            self.glance();
+            return true;
         }
-        self.glance();
-        true
+        let rested = self.rest();
+        self.take_injected();
+        rested
     }
 
     /// Whether this is worker 0 and to end its run; the others go on until it has.
@@ -215,8 +217,11 @@ impl Worker {
         self.shard.index == 0 && self.event_loop.is_stopping()
     }
 
+    #[inline]
     pub(crate) fn take_injected(&self) {
-        self.core.take_injected(&self.queue);
+        if self.core.has_injected() {
+            self.core.take_injected(&self.queue);
+        }
         if let Some(pinned) = &self.pinned {
             pinned.take_from(&self.core.local.injector);
         }
@@ -227,10 +232,18 @@ impl Worker {
     }
 
     /// Looks at the timers, and at the descriptors if it is time for it.
+    #[inline]
     fn glance(&self) {
-        if !self.pace.is_due() {
-            return self.turn(Wait::TimersOnly);
+        if self.pace.is_due() {
+            self.look();
+        } else if self.event_loop.driver().is_due(self.shard.index) {
+            self.turn(Wait::TimersOnly);
         }
+    }
+
+    /// Looks at the descriptors, unless somebody else does, and at the timers.
+    #[inline(never)]
+    fn look(&self) {
         let right = self.core.driving.try_take();
         // Without the right somebody else looks.
         self.turn(if right.is_some() { Wait::No } else { Wait::TimersOnly });
@@ -268,18 +281,30 @@ impl Worker {
         woken.into_iter().for_each(|entry| self.queue.push(entry));
     }
 
+    #[inline]
     fn run_entries(&self) {
-        let pinned = self.pinned.as_ref().map_or(0, RunQueue::len);
-        let mut queued = self.queue.len();
         if self.has_others {
-            if pinned + queued == 0 {
-                return;
-            }
-            queued = queued.min(self.pace.left());
-            self.be_busy();
+            return self.run_share();
         }
-        self.pace.ran(pinned + queued);
+        let queued = self.queue.len();
+        self.pace.ran(queued);
         // All that debug mode costs while it is off.
+        if self.event_loop.is_watched() {
+            return self.run_watched_entries(0, queued);
+        }
+        self.run_from(&self.queue, queued);
+    }
+
+    /// Runs what of the entries can be run before the next look at the descriptors; for one worker among several.
+    #[inline(never)]
+    fn run_share(&self) {
+        let (pinned, queued) = (self.pinned.as_ref().map_or(0, RunQueue::len), self.queue.len());
+        if pinned + queued == 0 {
+            return;
+        }
+        let queued = queued.min(self.pace.left());
+        self.be_busy();
+        self.pace.ran(pinned + queued);
         if self.event_loop.is_watched() {
             return self.run_watched_entries(pinned, queued);
         }
@@ -287,6 +312,7 @@ impl Worker {
         self.run_from(&self.queue, queued);
     }
 
+    #[inline]
     fn run_from(&self, queue: &RunQueue, count: usize) {
         for _ in 0..count {
             // Others may have taken of it.
@@ -307,6 +333,7 @@ impl Worker {
     }
 
     /// Runs an entry of this queue of the worker's.
+    #[inline(always)]
     pub(crate) fn run(&self, entry: Entry, queue: &RunQueue) {
         match entry {
             Entry::Task(token) => self.after_turn(token.run(self.budget()), queue),
@@ -348,7 +375,7 @@ impl Worker {
     #[inline(always)]
     fn after_turn(&self, ran: Ran, queue: &RunQueue) {
         match ran {
-            Ran::Again(token) if ptr::eq(queue, &self.queue) => {
+            Ran::Again(token) if self.has_others && ptr::eq(queue, &self.queue) => {
                 self.core.rouse(self.push(Entry::Task(token)));
             }
             Ran::Again(token) => queue.push(Entry::Task(token)),

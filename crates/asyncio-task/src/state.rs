@@ -300,7 +300,7 @@ impl State {
     /// Looks before a poll: the word to give to [`end_poll`](Self::end_poll).
     pub fn begin_poll(&self) -> Snapshot {
         let now = self.load();
-        if now.wakes() < WAKES_MANY {
+        if now.0 & WAKE_MASK < WAKES_MANY * WAKE {
             return now;
         }
         let surplus = (now.wakes() - 1) * WAKE;
@@ -310,10 +310,10 @@ impl State {
     /// Subtracts the wakes that [`begin_poll`](Self::begin_poll) saw, and notes whether the poll ended in a plain await.
     pub fn end_poll(&self, seen: Snapshot, awaits: bool) -> Idle {
         // Nobody else changes the flag, so the difference to what was seen is exact.
-        let spent = seen.wakes() * WAKE + (seen.0 & AWAITS);
+        let spent = seen.0 & (WAKE_MASK | AWAITS);
         let spent = spent.wrapping_sub(if awaits { AWAITS } else { 0 });
-        let old = Snapshot(self.0.fetch_sub(spent, Ordering::AcqRel));
-        if old.wakes() == seen.wakes() { Idle::Waiting } else { Idle::Again }
+        let old = self.0.fetch_sub(spent, Ordering::AcqRel);
+        if (old ^ seen.0) & WAKE_MASK == 0 { Idle::Waiting } else { Idle::Again }
     }
 
     /// As [`take_cancel`](Self::take_cancel), but leaves an abort.

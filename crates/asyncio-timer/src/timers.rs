@@ -173,6 +173,7 @@ impl Timers {
     }
 }
 
+#[inline]
 fn some(deadline: Option<u64>) -> Option<u64> {
     deadline.filter(|&deadline| deadline != NEVER)
 }

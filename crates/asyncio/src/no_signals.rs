@@ -15,6 +15,10 @@ impl Signals {
         Signals
     }
 
+    pub(crate) fn have_come(&self) -> bool {
+        false
+    }
+
     pub(crate) fn deliver(&self, _scheduler: impl FnOnce() -> Option<Arc<Loop>>) {}
 
     pub(crate) fn ctrl_c(&self) -> CtrlC {

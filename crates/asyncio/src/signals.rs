@@ -88,7 +88,13 @@ impl Signals {
         Signals { caught, main: Mutex::new(None), handlers: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Does what the signals that came ask for; in each pass.
+    /// Whether there is something to [deliver](Self::deliver); asked in each pass.
+    #[inline]
+    pub(crate) fn have_come(&self) -> bool {
+        self.caught.has_some()
+    }
+
+    /// Does what the signals that came ask for.
     #[inline]
     pub(crate) fn deliver(&self, scheduler: impl FnOnce() -> Option<Arc<Loop>>) {
         if let Some(came) = self.caught.take() {

@@ -169,9 +169,16 @@ impl Wiring {
 
     // ----- turning
 
+    /// The earliest deadline of these wheels and the lane's; it may be too early.
+    #[inline]
+    fn earliest(&self, wheels: Wheels) -> Option<u64> {
+        let (sleep, callback) = (self.next(wheels), self.lane_timers.earliest());
+        sleep.map_or(callback, |sleep| Some(callback.map_or(sleep, |at| at.min(sleep))))
+    }
+
     /// Fires what is due of these wheels and the lane's, in one order of deadlines.
     fn fire_timers(&self, wheels: Wheels) {
-        if self.next(wheels).is_none() && self.lane_timers.earliest().is_none() {
+        if self.earliest(wheels).is_none() {
             return; // No timer at all: the clock is not even read.
         }
         let now = self.timers.now_nanos();
@@ -196,6 +203,7 @@ impl Wiring {
         }
     }
 
+    #[inline]
     fn next(&self, wheels: Wheels) -> Option<u64> {
         match wheels {
             Wheels::Of(worker) => self.timers.next_of(worker),
@@ -267,6 +275,12 @@ impl Driver for Wiring {
         self.signals.deliver(|| self.scheduler());
         let only_own = wait == Wait::TimersOnly;
         self.fire_timers(if only_own { Wheels::Of(worker) } else { Wheels::AllFrom(worker) });
+    }
+
+    fn is_due(&self, worker: usize) -> bool {
+        // Without a timer the clock is not even read.
+        let is_past = |deadline| deadline <= self.timers.now_nanos();
+        self.earliest(Wheels::Of(worker)).is_some_and(is_past) || self.signals.have_come()
     }
 
     fn unpark(&self) {
