@@ -5,10 +5,12 @@ use crate::header::{Header, RawTask, Vtable};
 use crate::panics;
 use crate::runnable::Runnable;
 use crate::schedule::{Host, Schedule};
+use crate::shelf;
 use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::UnsafeCell;
 use std::any::type_name;
 use std::future::Future;
+use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
@@ -44,7 +46,9 @@ where
 {
     let header = Header::new(Cell::<F, S>::VTABLE, context, location);
     let cell = Cell { header, scheduler, stage: UnsafeCell::new(Stage::Future(future)) };
-    let pointer = NonNull::from(Box::leak(Box::new(cell)));
+    let pointer = shelf::allocate::<Cell<F, S>>();
+    // SAFETY: the memory is for a cell, and ours.
+    unsafe { pointer.write(cell) };
     RawTask::new(pointer.cast::<Header>())
 }
 
@@ -65,6 +69,7 @@ where
         host: Self::host,
         free: Self::free,
         describe: type_name::<F>,
+        drops_values: needs_drop::<F::Output>(),
     };
 
     /// # Safety
@@ -134,6 +139,18 @@ where
         })
     }
 
+    /// Whether nothing is left that has a destructor; for the one who frees the cell.
+    #[inline]
+    fn is_bare(&self) -> bool {
+        let is_plain = |stage: &Stage<F>| match stage {
+            Stage::Gone => true,
+            Stage::Output(Ok(_)) => !needs_drop::<F::Output>(),
+            Stage::Output(Err(_)) | Stage::Future(_) => false,
+        };
+        // SAFETY: nobody else has the cell any more.
+        self.header.is_bare() && self.stage.with(|stage| is_plain(unsafe { &*stage }))
+    }
+
     unsafe fn output(task: RawTask) -> Option<NonNull<()>> {
         // SAFETY: as `of` says.
         let cell = unsafe { Self::of(task) };
@@ -186,11 +203,19 @@ where
     }
 
     unsafe fn free(task: RawTask) {
-        // SAFETY: the caller was told that no claim is left, and the cell was boxed by `allocate`. A future or output of a type
-        // that must stay on its thread is gone by now: the one who finished the task or dropped the handle dropped it.
-        let cell = unsafe { Box::from_raw(task.as_ptr().cast::<Self>().as_ptr()) };
+        let cell = task.as_ptr().cast::<Self>();
+        // SAFETY: as `of` says.
+        let scheduler = unsafe { Self::of(task) }.scheduler;
+        // SAFETY: the caller was told that no claim is left. A future of a type that must stay on its thread is gone by now, and so is an output
+        // that has a destructor: the one who finished the task or dropped the handle dropped it.
+        let clear = || unsafe { cell.drop_in_place() };
         // What is left may still hold values of users, of context variables for one, and this may be any waker's drop.
-        panics::reporting(cell.scheduler.host(), || drop(cell));
+        // SAFETY: as `of` says.
+        if !unsafe { Self::of(task) }.is_bare() {
+            panics::reporting(scheduler.host(), clear);
+        }
+        // SAFETY: `allocate` got the memory for a cell of this type, and what was in it is dropped, also if a destructor panicked.
+        unsafe { shelf::free(cell) };
     }
 }
 

@@ -59,9 +59,12 @@ pub(crate) struct Vtable {
     pub(crate) free: unsafe fn(RawTask),
     /// The future's type.
     pub(crate) describe: fn() -> &'static str,
+    /// Whether a value that nobody reads has to be dropped before the task is complete; one without a destructor goes with the cell.
+    pub(crate) drops_values: bool,
 }
 
 impl Header {
+    #[inline]
     pub(crate) fn new(
         vtable: &'static Vtable,
         context: ContextSlot,
@@ -78,6 +81,12 @@ impl Header {
             wait: WaitSlot::new(),
             location,
         }
+    }
+
+    /// Whether it has neither a cold block nor a context; for the one who frees the cell.
+    #[inline]
+    pub(crate) fn is_bare(&self) -> bool {
+        self.cold.load(Ordering::Relaxed).is_null() && self.context.is_empty()
     }
 
     /// The cold block, made now if there is none.

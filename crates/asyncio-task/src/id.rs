@@ -22,6 +22,7 @@ thread_local! {
 
 impl TaskId {
     /// The next number: increasing on one thread.
+    #[inline]
     pub(crate) fn next() -> TaskId {
         let from_block = BLOCK_LEFT.try_with(|left| {
             let (mut next, mut end) = left.get();

@@ -194,44 +194,69 @@ fn finish(task: RawTask) {
     complete(task);
 }
 
+/// What is known of the stored output while the outcome is decided.
+struct Outcome {
+    /// It is a value, which yields to a request that came while it was made; a cancellation or a panic answers it.
+    is_value: bool,
+    /// The flags that go with it.
+    flags: u64,
+    /// It has to be dropped if nobody reads it.
+    has_output: bool,
+}
+
+impl Outcome {
+    fn decide(&self, task: RawTask) -> Result<Completed, Refused> {
+        task.header().state.complete(self.flags, self.is_value, self.has_output)
+    }
+}
+
 /// Decides the outcome against a racing cancel and a racing drop of the handle, then tells joiner and watchers.
 fn complete(task: RawTask) {
-    let state = &task.header().state;
-    let mut has_output = true;
-    let (mut is_value, mut flags) = outcome(task);
+    let outcome = outcome(task);
+    match outcome.decide(task) {
+        Ok(done) => tell(task, done),
+        Err(refused) => complete_after(task, refused, outcome),
+    }
+}
+
+/// Does what stands in the way of completing, and completes.
+#[cold]
+fn complete_after(task: RawTask, mut refused: Refused, mut known: Outcome) {
     let done = loop {
-        match state.complete(flags, is_value, has_output) {
-            Ok(done) => break done,
+        match refused {
             // Also when the value is dropped already: a request that was recorded is answered.
-            Err(Refused::Cancelled) => {
-                if state.take_cancel().is_some() {
+            Refused::Cancelled => {
+                if task.header().state.take_cancel().is_some() {
                     // SAFETY: the output is ours until the task is complete.
                     unsafe { (task.vtable().fail)(task, cancelled(message(task))) };
-                    has_output = true;
-                    (is_value, flags) = outcome(task);
+                    known = outcome(task);
                 }
             }
-            Err(Refused::NobodyReads) => {
+            Refused::NobodyReads => {
                 drop_output(task);
-                has_output = false;
+                known.has_output = false;
             }
+        }
+        match known.decide(task) {
+            Ok(done) => break done,
+            Err(again) => refused = again,
         }
     };
     tell(task, done);
 }
 
-/// Whether the stored outcome is a value, and the flags that go with it. A value yields to a request that came while it was made;
-/// a cancellation or a panic answers it.
-fn outcome(task: RawTask) -> (bool, u64) {
+/// Looks at the stored output.
+fn outcome(task: RawTask) -> Outcome {
     // SAFETY: the output is ours until the task is complete, and nothing changes it in this function.
-    match unsafe { (task.vtable().error)(task).map(|error| &*error) } {
+    let (is_value, flags) = match unsafe { (task.vtable().error)(task).map(|error| &*error) } {
         None => (true, 0),
         Some(error) if error.is_cancelled() => (false, CANCELLED),
         Some(error) => {
             tell_of_panic(task, error);
             (false, 0)
         }
-    }
+    };
+    Outcome { is_value, flags, has_output: !is_value || task.vtable().drops_values }
 }
 
 /// Tells the host before anybody else can see the outcome.

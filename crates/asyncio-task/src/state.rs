@@ -49,7 +49,7 @@
 //!
 //! *Finished* means `COMPLETE` and not `CALLBACKS`. Before, the output belongs to the completer and, shared, to done-callbacks;
 //! afterwards to the holder of `HANDLE`. The RMW that makes the task finished tells by its old value whether `HANDLE` is gone:
-//! then that side drops the output, otherwise dropping the handle does. A callback added to a finished task sets `CALLBACKS`
+//! then that side drops the output, otherwise dropping the handle does; a value without a destructor may as well stay. A callback added to a finished task sets `CALLBACKS`
 //! again, so a task can finish more than once; the lock of the cold block puts these rounds in a row (`cold.rs`).
 //!
 //! # The join waker
@@ -335,7 +335,8 @@ impl State {
     /// Completes the task; for the token's holder.
     ///
     /// Refused while a request is recorded that the outcome must heed (`heeds_cancel`), and while an output is stored that nobody
-    /// will read (`has_output`): the holder answers the one, drops the other, and asks again.
+    /// will read and that has to be dropped (`has_output`): the holder answers the one, drops the other, and asks again.
+    #[inline]
     pub fn complete(
         &self,
         flags: u64,

@@ -190,6 +190,7 @@ impl Drop for Outside {
 }
 
 /// Lends the slot of the context that code on this thread runs in.
+#[inline]
 pub fn with_current<R>(f: impl FnOnce(&ContextSlot) -> R) -> R {
     record::with(|record| match record {
         Some(record) => f(record.context),

@@ -66,6 +66,12 @@ impl ContextSlot {
         Word::of(self.0.load(Ordering::Acquire))
     }
 
+    /// Whether nothing was ever set or inherited.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        matches!(self.word(), Word::Empty)
+    }
+
     /// Whether both are the same map as they were inherited; for tests.
     #[cfg(test)]
     pub(super) fn shares_values_with(&self, other: &ContextSlot) -> bool {

@@ -1,0 +1,194 @@
+//! Memory of cells that were freed, kept for the next: a task costs no call of the allocator once its thread is warm.
+//!
+//! Each thread has a shelf, and only that thread touches it: no lock, no atomic. A block goes to the shelf of the thread that frees it, which
+//! under several workers may be another one than it came from; a shelf that is full gives to the allocator, one that is empty takes from
+//! it, so blocks that go one way only cost what they cost without shelves. A thread keeps at most [`MOST_BYTES`], and gives them
+//! back when it ends.
+//!
+//! # Blocks
+//!
+//! Blocks are sorted by size, in steps of a word pair. The sizes are those that the common allocators have anyway, a word below the next
+//! multiple of sixteen, so that sharing a block among types costs no memory. A cell that is larger or more strictly aligned than [`class`]
+//! has room for goes the common way. A block on a shelf is its class's list: its first word leads to the next.
+//!
+//! Under the sanitizers and loom every cell is fresh: they find a cell that is used after it was freed only if its memory is not a cell again.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::cell::Cell;
+use std::ptr::{self, NonNull};
+
+/// What a thread keeps at most.
+const MOST_BYTES: usize = 256 << 10;
+
+/// Sizes that are kept.
+const CLASSES: usize = 32;
+
+const STEP: usize = 16;
+
+const KEEPS: bool = !cfg!(any(asyncio_loom, tsan, asan));
+
+/// The class of blocks for this layout, and theirs; `None` if none is kept for it.
+const fn class(layout: Layout) -> Option<(usize, Layout)> {
+    let class = layout.size().saturating_sub(8).div_ceil(STEP);
+    if !KEEPS || layout.align() > align_of::<usize>() || class >= CLASSES || layout.size() == 0 {
+        return None;
+    }
+    match Layout::from_size_align(class * STEP + 8, align_of::<usize>()) {
+        Ok(block) => Some((class, block)),
+        Err(_) => None,
+    }
+}
+
+/// A block that waits for its next use.
+struct Block {
+    next: *mut Block,
+}
+
+/// What one thread keeps.
+struct Shelf {
+    /// Per class the first block.
+    first: [Cell<*mut Block>; CLASSES],
+    bytes: Cell<usize>,
+}
+
+thread_local! {
+    static SHELF: Shelf = const {
+        Shelf { first: [const { Cell::new(ptr::null_mut()) }; CLASSES], bytes: Cell::new(0) }
+    };
+}
+
+impl Shelf {
+    #[inline]
+    fn take(&self, class: usize, block: Layout) -> Option<NonNull<u8>> {
+        let first = NonNull::new(self.first[class].get())?;
+        // SAFETY: what is on the shelf is a block that nobody else has, with its first word written by `put`.
+        self.first[class].set(unsafe { first.as_ref() }.next);
+        self.bytes.set(self.bytes.get() - block.size());
+        Some(first.cast())
+    }
+
+    /// Keeps a block, if there is room; false if not.
+    ///
+    /// # Safety
+    ///
+    /// The block is of this class, and nobody has it any more.
+    #[inline]
+    unsafe fn put(&self, class: usize, block: Layout, at: NonNull<u8>) -> bool {
+        let bytes = self.bytes.get() + block.size();
+        if bytes > MOST_BYTES {
+            return false;
+        }
+        let (at, next) = (at.cast::<Block>(), self.first[class].get());
+        // SAFETY: the block is ours, larger than a word and aligned for one.
+        unsafe { at.write(Block { next }) };
+        self.first[class].set(at.as_ptr());
+        self.bytes.set(bytes);
+        true
+    }
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        for number in 0..CLASSES {
+            let block = Layout::from_size_align(number * STEP + 8, align_of::<usize>());
+            let block = block.expect("a class has a layout");
+            while let Some(at) = self.take(number, block) {
+                // SAFETY: the allocator gave it for the layout of its class.
+                unsafe { dealloc(at.as_ptr(), block) };
+            }
+        }
+    }
+}
+
+/// Memory for `T`, not written.
+#[inline]
+pub(crate) fn allocate<T>() -> NonNull<T> {
+    const { assert!(size_of::<T>() > 0, "nothing is kept of nothing") };
+    let fresh = |layout: Layout| {
+        // SAFETY: the size of a cell is not zero, and that of a block neither.
+        NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
+    };
+    let memory = match const { class(Layout::new::<T>()) } {
+        // A thread whose shelf is gone takes from the allocator.
+        Some((class, block)) => {
+            let kept = SHELF.try_with(|shelf| shelf.take(class, block)).ok().flatten();
+            kept.unwrap_or_else(|| fresh(block))
+        }
+        None => fresh(Layout::new::<T>()),
+    };
+    memory.cast()
+}
+
+/// Gives the memory back.
+///
+/// # Safety
+///
+/// [`allocate`] gave it for the same type, and what was written there has been dropped.
+#[inline]
+pub(crate) unsafe fn free<T>(memory: NonNull<T>) {
+    let memory = memory.cast::<u8>();
+    let layout = match const { class(Layout::new::<T>()) } {
+        Some((class, block)) => {
+            // SAFETY: the same type has the same class, and nobody has the memory any more.
+            let put = |shelf: &Shelf| unsafe { shelf.put(class, block, memory) };
+            if SHELF.try_with(put).unwrap_or(false) {
+                return;
+            }
+            block
+        }
+        None => Layout::new::<T>(),
+    };
+    // SAFETY: `allocate` got the memory for this layout.
+    unsafe { dealloc(memory.as_ptr(), layout) }
+}
+
+#[cfg(all(test, not(any(asyncio_loom, tsan, asan))))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_holds_what_it_is_for_and_wastes_less_than_a_step() {
+        for size in 1..=CLASSES * STEP + 64 {
+            let layout = Layout::from_size_align(size, 8).unwrap();
+            match class(layout) {
+                Some((class, block)) => {
+                    assert!(class < CLASSES && block.size() >= size);
+                    assert!(size <= 8 || block.size() - size < STEP);
+                    assert_eq!(super::class(block), Some((class, block)));
+                }
+                None => assert!(size > (CLASSES - 1) * STEP + 8),
+            }
+        }
+        assert_eq!(class(Layout::from_size_align(64, 16).unwrap()), None);
+    }
+
+    #[test]
+    fn what_is_freed_is_given_out_again_the_last_first() {
+        type Cell = [usize; 20];
+        let (one, other) = (allocate::<Cell>(), allocate::<Cell>());
+        assert_ne!(one, other);
+        // SAFETY: for all of these, just allocated or given back once, for the same type, and plain memory.
+        unsafe {
+            free(one);
+            free(other);
+        }
+        // A type of the same class.
+        assert_eq!(allocate::<[usize; 21]>().cast(), other);
+        assert_eq!(allocate::<Cell>(), one);
+        // SAFETY: as above.
+        unsafe {
+            free(one);
+            free(other.cast::<[usize; 21]>());
+        }
+    }
+
+    #[test]
+    fn a_shelf_is_never_fuller_than_it_may_be() {
+        type Cell = [usize; 30];
+        let cells: Vec<_> = (0..4000).map(|_| allocate::<Cell>()).collect();
+        // SAFETY: allocated above, given back once.
+        cells.into_iter().for_each(|cell| unsafe { free(cell) });
+        let kept = SHELF.with(|shelf| shelf.bytes.get());
+        assert!(kept <= MOST_BYTES && kept > MOST_BYTES - size_of::<Cell>() - STEP);
+    }
+}
