@@ -25,6 +25,7 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::io;
 use std::panic::{Location, resume_unwind};
+use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -90,8 +91,8 @@ impl WeakLoop {
 }
 
 thread_local! {
-    /// The loop that runs on this thread.
-    static RUNNING: RefCell<Option<EventLoop>> = const { RefCell::new(None) };
+    /// The loop that runs on this thread; in an `Rc`, so that a look at it costs no locked operation.
+    static RUNNING: RefCell<Option<Rc<EventLoop>>> = const { RefCell::new(None) };
     /// The loop set for this thread, used while none runs.
     static SET: RefCell<Option<EventLoop>> = const { RefCell::new(None) };
 }
@@ -119,22 +120,19 @@ pub fn get_running_loop() -> EventLoop {
 ///
 /// If none does.
 pub fn try_get_running_loop() -> Result<EventLoop, NoRunningLoop> {
-    RUNNING.try_with(|running| running.borrow().clone()).ok().flatten().ok_or(NoRunningLoop)
+    running_loop().map(|running| (*running).clone()).ok_or(NoRunningLoop)
 }
 
-/// Lends the running loop to `f`, or gives `f` back: where none runs, and on a loop that is being closed, where `f` may end in a destructor of
-/// the program's.
-pub(crate) fn with_running_loop<F, R>(f: F) -> Result<R, F>
-where
-    F: FnOnce(&EventLoop) -> R,
-{
-    let mut f = Some(f);
-    let lent = RUNNING.try_with(|running| {
-        let running = running.borrow();
-        let open = running.as_ref().filter(|event_loop| !event_loop.is_closed())?;
-        f.take().map(|f| f(open))
-    });
-    lent.ok().flatten().ok_or_else(|| f.expect("taken only if lent"))
+#[inline]
+fn running_loop() -> Option<Rc<EventLoop>> {
+    RUNNING.try_with(|running| running.borrow().clone()).ok().flatten()
+}
+
+/// The running loop, lent; `None` where none runs, and on a loop that is being closed, where the caller may end in a destructor of the
+/// program's.
+#[inline]
+pub(crate) fn open_running_loop() -> Option<Rc<EventLoop>> {
+    running_loop().filter(|event_loop| !event_loop.is_closed())
 }
 
 /// The loop that runs on this thread, else the one [set](set_event_loop) for it.
@@ -441,6 +439,7 @@ impl EventLoop {
         self.create_task_at(future, Location::caller())
     }
 
+    #[inline]
     #[track_caller]
     pub(crate) fn create_task_at<F>(
         &self,
@@ -458,6 +457,7 @@ impl EventLoop {
         self.spawn(future, options, false, location)
     }
 
+    #[inline]
     #[track_caller]
     pub(crate) fn spawn<F>(
         &self,
@@ -607,6 +607,7 @@ impl EventLoop {
     }
 
     /// Whether the loop is closed.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.0.scheduler.is_closed()
     }
@@ -690,17 +691,19 @@ fn expect_open<T>(called: Result<T, LoopClosed>) -> T {
 }
 
 /// A copy of the context that the caller runs in.
+#[inline]
 pub(crate) fn copied_context() -> ContextSlot {
     with_current(ContextSlot::copy)
 }
 
 /// Names the running loop of this thread until dropped.
-struct SetRunning(Option<EventLoop>);
+struct SetRunning(Option<Rc<EventLoop>>);
 
 impl SetRunning {
     fn new(event_loop: EventLoop) -> Self {
+        let event_loop = Some(Rc::new(event_loop));
         // In a thread-local destructor there may be nothing left to set.
-        let before = RUNNING.try_with(|running| running.replace(Some(event_loop)));
+        let before = RUNNING.try_with(|running| running.replace(event_loop));
         SetRunning(before.ok().flatten())
     }
 }

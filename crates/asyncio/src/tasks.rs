@@ -3,12 +3,13 @@
 pub use asyncio_task::{Task, TaskHandle, TaskId};
 
 use crate::contextvars::Context;
-use crate::events::{EventLoop, copied_context, get_running_loop, with_running_loop};
+use crate::events::{EventLoop, copied_context, get_running_loop, open_running_loop};
 use asyncio_base::context::ContextSlot;
 use asyncio_task::Options;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll};
 
@@ -48,12 +49,11 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let make = move |event_loop: &EventLoop| event_loop.create_task_at(future, location);
-    // The common case does without a handle of its own.
-    match with_running_loop(make) {
-        Ok(task) => task,
-        Err(make) => make(&get_running_loop()),
-    }
+    let event_loop = match open_running_loop() {
+        Some(event_loop) => event_loop,
+        None => Rc::new(get_running_loop()),
+    };
+    event_loop.create_task_at(future, location)
 }
 
 /// Makes a task of a future that stays on this thread.

@@ -1,7 +1,7 @@
 //! Between the loop and threads: `to_thread`, `run_in_executor`, `run_coroutine_threadsafe`.
 
 use crate::diagnostics::{Diagnostics, ExceptionContext};
-use crate::events::{EventLoop, copied_context, get_running_loop, with_running_loop};
+use crate::events::{EventLoop, copied_context, get_running_loop, open_running_loop};
 use crate::exceptions::{JoinError, LoopClosed};
 use crate::executors::{ConcurrentFuture, Executor, ExecutorTimeout, SubmitError, submit_to};
 use crate::futures::{Future, SharedError, WeakFuture};
@@ -100,8 +100,10 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let executor = with_running_loop(|running| running.default_executor().get());
-    let executor = executor.unwrap_or_else(|_| get_running_loop().default_executor().get());
+    let executor = match open_running_loop() {
+        Some(running) => running.default_executor().get(),
+        None => get_running_loop().default_executor().get(),
+    };
     let submitted = executor.and_then(|executor| submit_to(&*executor, copied_context(), function));
     match submitted {
         Ok(job) => State::Started(Unstarted(job)),
