@@ -241,7 +241,7 @@ pub fn enter<R>(record: &PollRecord<'_>, f: impl FnOnce() -> R) -> R {
 }
 
 /// Lends the record of what this thread polls, `None` outside asyncio's tasks and callbacks.
-#[inline]
+#[inline(always)]
 pub fn with<R>(f: impl FnOnce(Option<&PollRecord<'_>>) -> R) -> R {
     let pointer = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
     // SAFETY: a pointer in `CURRENT` was put there by an `enter` on this thread that has not returned: `Restore` takes it out

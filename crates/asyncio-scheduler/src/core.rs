@@ -243,10 +243,14 @@ impl Core {
     /// Queues an entry at the back of this thread's run queue if it is a worker of this loop, else through the injector.
     #[inline]
     pub(crate) fn enqueue(&'static self, entry: Entry) -> Rouse {
-        worker::push_local(self, entry).unwrap_or_else(|entry| {
-            self.injector.push(entry);
-            Rouse::Anybody
-        })
+        worker::push_local(self, entry).unwrap_or_else(|entry| self.inject(entry))
+    }
+
+    /// Queues an entry from outside.
+    #[inline(never)]
+    fn inject(&self, entry: Entry) -> Rouse {
+        self.injector.push(entry);
+        Rouse::Anybody
     }
 
     /// Queues an entry that only worker 0 may run.

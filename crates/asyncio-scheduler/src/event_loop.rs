@@ -126,6 +126,7 @@ impl Loop {
     }
 
     /// Whether the loop is closed or being closed.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.gate.is_closed()
     }
@@ -167,6 +168,7 @@ impl Loop {
     /// Makes a task and queues its first turn, from any thread.
     ///
     /// On a closed loop the future is dropped, and the task has ended cancelled.
+    #[inline]
     pub fn spawn<F>(
         &self,
         future: F,
@@ -290,6 +292,7 @@ impl Loop {
     }
 
     /// The scheduler of tasks made on this thread.
+    #[inline]
     fn anywhere(&self) -> Anywhere {
         Anywhere(&self.core.shard_here().home)
     }
@@ -323,7 +326,7 @@ impl Loop {
     /// If the loop is not idle, or this thread is busy with another.
     pub fn run_forever(self: &Arc<Self>) -> Result<(), RunError> {
         let worker = self.enter()?;
-        self.passes(&worker, || false);
+        self.passes(&worker, &|| false);
         Ok(())
     }
 
@@ -347,7 +350,7 @@ impl Loop {
             let task = self.spawn_pinned(main, options, location);
             let mut main = Main { worker: &worker, task };
             started(main.task.handle());
-            self.passes(&worker, || main.task.done());
+            self.passes(&worker, &|| main.task.done());
             main.task.try_result()
         });
         Ok(match (joined, output) {
@@ -360,7 +363,7 @@ impl Loop {
 
     /// Makes passes until `stop` was called or, at the end of a pass, `ended` says so; then one more, as in asyncio, where a done-callback
     /// of main does the stopping: what main queued before its end runs in it.
-    fn passes(self: &Arc<Self>, worker: &Rc<Worker>, ended: impl Fn() -> bool) {
+    fn passes(self: &Arc<Self>, worker: &Rc<Worker>, ended: &dyn Fn() -> bool) {
         if let Some(simulation) = self.driver().simulation() {
             return simulated::play(self, worker, simulation, ended);
         }

@@ -73,6 +73,7 @@ impl Gate {
     }
 
     /// Whether `close` has begun.
+    #[inline]
     pub fn is_closed(&self) -> bool {
         self.0.load(Ordering::Acquire) >= CLOSING
     }

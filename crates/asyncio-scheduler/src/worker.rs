@@ -178,7 +178,16 @@ impl Worker {
     /// Adds at the back. One entry is for this worker itself; with more waiting another worker may be woken.
     #[inline]
     fn push(&self, entry: Entry) -> Rouse {
-        let shares = self.has_others && !self.batching.get() && !self.queue.is_empty();
+        if self.has_others {
+            return self.push_to_share(entry);
+        }
+        self.queue.push(entry);
+        Rouse::Nobody
+    }
+
+    #[inline(never)]
+    fn push_to_share(&self, entry: Entry) -> Rouse {
+        let shares = !self.batching.get() && !self.queue.is_empty();
         self.queue.push(entry);
         if shares { self.rouse_for_share() } else { Rouse::Nobody }
     }
@@ -189,6 +198,7 @@ impl Worker {
 
     /// One pass; sleeps only if it may, nothing is queued and the loop is not stopping. False if it is to lie and [park](Self::park), as
     /// somebody else sleeps in the driver.
+    #[inline(always)]
     pub(crate) fn pass(&self, may_sleep: bool) -> bool {
         self.take_injected();
         if !may_sleep || self.has_entries() || self.is_stopping() {

@@ -33,6 +33,7 @@ enum Stage<F: Future> {
 }
 
 /// Puts a future on the heap; the cell has a handle and a token.
+#[inline(always)]
 pub(crate) fn allocate<F, S>(
     future: F,
     scheduler: S,

@@ -93,6 +93,7 @@ pub struct Options {
 /// let made = spawn(async move { *borrow }, scheduler, Options::default(), std::panic::Location::caller());
 /// # }
 /// ```
+#[inline]
 pub fn spawn<F, S>(
     future: F,
     scheduler: S,
@@ -147,6 +148,7 @@ where
 /// Every token given to [`schedule`](Schedule::schedule) is run or dropped on the thread that called [`spawn_local`] for it.
 pub unsafe trait ScheduleLocal: Schedule {}
 
+#[inline(always)]
 fn make<F, S>(
     future: F,
     scheduler: S,
@@ -167,6 +169,7 @@ where
 }
 
 /// A task that is in no list yet.
+#[inline(always)]
 fn allocate<F, S>(
     future: F,
     scheduler: S,

@@ -111,6 +111,7 @@ pub struct Snapshot(pub u64);
 
 impl Snapshot {
     /// Whether all of `flags` are set.
+    #[inline]
     pub fn has(self, flags: u64) -> bool {
         self.0 & flags == flags
     }
@@ -122,6 +123,7 @@ impl Snapshot {
     }
 
     /// References counted.
+    #[inline]
     pub fn refs(self) -> u64 {
         (self.0 & REF_MASK) / REF
     }
@@ -132,16 +134,19 @@ impl Snapshot {
     }
 
     /// The output may be taken.
+    #[inline]
     pub fn is_finished(self) -> bool {
         self.0 & (COMPLETE | CALLBACKS) == COMPLETE
     }
 
     /// Nobody can reach the cell any more.
+    #[inline]
     fn is_unclaimed(self) -> bool {
         self.0 & (REF_MASK | WAKE_MASK | HANDLE) == 0 && self.has(COMPLETE)
     }
 
     /// The word with another count of wakes.
+    #[inline]
     fn with_wakes(self, wakes: u64) -> u64 {
         (self.0 & !WAKE_MASK) | (wakes * WAKE)
     }
@@ -209,6 +214,7 @@ impl State {
     }
 
     /// The word now; `Acquire`, so what the snapshot tells of has happened.
+    #[inline]
     pub fn load(&self) -> Snapshot {
         Snapshot(self.0.load(Ordering::Acquire))
     }
@@ -220,6 +226,7 @@ impl State {
     }
 
     /// Replaces the word by `next(word)` unless that is `None`; returns the word replaced, or the one refused.
+    #[inline]
     fn update(&self, next: impl Fn(Snapshot) -> Option<u64>) -> Result<Snapshot, Snapshot> {
         let mut now = self.load();
         loop {
@@ -234,6 +241,7 @@ impl State {
     // ----- wakers
 
     /// Counts a wake; the caller keeps its reference.
+    #[inline]
     pub fn wake_by_ref(&self) -> Woken {
         let now = Snapshot(self.0.load(Ordering::Relaxed));
         if now.has(COMPLETE) {
@@ -252,6 +260,7 @@ impl State {
     }
 
     /// Counts a wake and gives the caller's reference up, in one step.
+    #[inline]
     pub fn wake_by_value(&self) -> Woken {
         let now = Snapshot(self.0.load(Ordering::Relaxed));
         if now.has(COMPLETE) || now.wakes() >= WAKES_MANY {
@@ -280,6 +289,7 @@ impl State {
     // ----- claims
 
     /// One more reference; only from somebody who has a claim.
+    #[inline]
     pub fn add_ref(&self) {
         let old = Snapshot(self.0.fetch_add(REF, Ordering::Relaxed));
         if old.refs() >= REFS_MAX {
@@ -290,6 +300,7 @@ impl State {
 
     /// Gives `claim` up; true if it was the last one and the caller must free the cell.
     #[must_use]
+    #[inline]
     pub fn release(&self, claim: u64) -> bool {
         let old = self.0.fetch_sub(claim, Ordering::AcqRel);
         Snapshot(old - claim).is_unclaimed()
@@ -298,6 +309,7 @@ impl State {
     // ----- the token's holder
 
     /// Looks before a poll: the word to give to [`end_poll`](Self::end_poll).
+    #[inline]
     pub fn begin_poll(&self) -> Snapshot {
         let now = self.load();
         if now.0 & WAKE_MASK < WAKES_MANY * WAKE {
@@ -308,6 +320,7 @@ impl State {
     }
 
     /// Subtracts the wakes that [`begin_poll`](Self::begin_poll) saw, and notes whether the poll ended in a plain await.
+    #[inline]
     pub fn end_poll(&self, seen: Snapshot, awaits: bool) -> Idle {
         // Nobody else changes the flag, so the difference to what was seen is exact.
         let spent = seen.0 & (WAKE_MASK | AWAITS);
@@ -390,12 +403,14 @@ impl State {
 
     /// Hands the filled slot to whoever finishes the task; false if it is complete: then the slot stays the caller's.
     #[must_use]
+    #[inline]
     pub fn set_join_waker(&self) -> bool {
         self.update(|now| (!now.has(COMPLETE)).then_some(now.0 | JOIN_WAKER)).is_ok()
     }
 
     /// Takes the slot back; false if the task is complete: then the slot is the finisher's.
     #[must_use]
+    #[inline]
     pub fn unset_join_waker(&self) -> bool {
         self.update(|now| (!now.has(COMPLETE)).then_some(now.0 & !JOIN_WAKER)).is_ok()
     }
@@ -403,6 +418,7 @@ impl State {
     /// The handle is being dropped before the task finished: whoever finishes it drops the output. False if it is finished; then
     /// the output is the caller's to drop before it [releases](Self::release) `HANDLE`.
     #[must_use]
+    #[inline]
     pub fn drop_handle_early(&self) -> bool {
         self.update(|now| (!now.is_finished()).then_some(now.0 & !HANDLE)).is_ok()
     }

@@ -24,6 +24,7 @@ impl WakerSlot {
     /// # Safety
     ///
     /// The slot is the caller's (`state.rs`, "The output and the join waker") and empty.
+    #[inline]
     pub(crate) unsafe fn set(&self, waker: Waker) {
         let word = if waker::is_ours(&waker) {
             let task = waker.data().cast_mut();
@@ -41,6 +42,7 @@ impl WakerSlot {
     /// # Safety
     ///
     /// The slot is the caller's (`state.rs`, "The output and the join waker").
+    #[inline]
     pub(crate) unsafe fn take(&self) -> Option<Waker> {
         // SAFETY: the caller owns the slot.
         let word = self.0.with_mut(|slot| unsafe { ptr::replace(slot, ptr::null_mut()) });
