@@ -45,8 +45,8 @@ pub enum FailureKind {
     },
     /// As a deadlock, but for a task that goes on when it is polled: somebody forgot to wake it.
     LostWakeUp {
-        /// That task.
-        task: Waiting,
+        /// That task, if it is still there.
+        task: Option<Waiting>,
         /// All tasks.
         waiting: Vec<Waiting>,
     },
@@ -198,7 +198,8 @@ impl fmt::Display for Details<'_> {
                 }
             }
             FailureKind::LostWakeUp { task, waiting } => {
-                writeln!(f, "  it is {}", InWords(task, waiting))?;
+                list(f, task.as_slice(), waiting)?;
+                f.write_str("all tasks:\n")?;
                 list(f, waiting, waiting)
             }
             FailureKind::Intruder { task } => {

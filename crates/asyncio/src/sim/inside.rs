@@ -321,7 +321,8 @@ impl<F: Future> Future for Interrupted<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        if self.armed {
+        // A probe is no wake-up.
+        if self.armed && !world("cancel_points").is_probing() {
             self.interrupt();
             // The request wakes the task, and is delivered before the future sees what woke it.
             return Poll::Pending;

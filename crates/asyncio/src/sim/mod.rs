@@ -245,6 +245,7 @@ impl Sim {
         let main = main.into_future();
         let run = || event_loop.run_main_at(main, options, place, |_task| {});
         let outcome = catch_unwind(AssertUnwindSafe(run));
+        world.check_probe();
         if !matches!(outcome, Ok(Ok(_))) {
             world.main_is_over();
         }

@@ -9,6 +9,7 @@ use super::trace::{Trace, What};
 use super::waits;
 use crate::executors::{Executor, Job, SubmitError};
 use crate::wiring::Wiring;
+use asyncio_base::observe;
 use asyncio_base::sync::Mutex;
 use asyncio_reactor::{Ready, System, Token};
 use asyncio_scheduler::Loop;
@@ -305,38 +306,34 @@ impl World {
         any
     }
 
-    /// Polls every task once more, if that has not been done since the last progress.
+    /// Polls every task once more; false if that has been done and nobody went on, which is a deadlock.
     fn probe(&self) -> bool {
-        let tasks = self.tasks();
-        let probed = self.state.lock().probe.take();
-        match probed {
-            Some(Probe { done_at, before }) if self.step() == done_at => {
-                let moved = waits::moved(&before, &tasks);
-                self.fail(|| match moved {
-                    Some(task) => FailureKind::LostWakeUp { task, waiting: self.waiting() },
-                    None => FailureKind::Deadlock { waiting: self.waiting() },
-                });
-                false
-            }
-            Some(Probe { before, .. }) => {
-                // More turns than were given: somebody went on.
-                let moved = waits::moved(&before, &tasks);
-                let task = moved.or_else(|| tasks.first().map(waits::Waiting::of));
-                self.fail(|| match task {
-                    Some(task) => FailureKind::LostWakeUp { task, waiting: self.waiting() },
-                    None => FailureKind::Deadlock { waiting: Vec::new() },
-                });
-                false
-            }
-            None => {
-                let before = tasks.iter().map(waits::Seen::of).collect();
-                let done_at = self.step() + tasks.len() as u64;
-                self.state.lock().probe = Some(Probe { done_at, before });
-                tasks.iter().for_each(|task| asyncio_base::observe::forget_wait(task.id().get()));
-                tasks.iter().for_each(TaskHandle::wake);
-                !tasks.is_empty()
-            }
+        if self.state.lock().probe.is_some() {
+            self.fail(|| FailureKind::Deadlock { waiting: self.waiting() });
+            return false;
         }
+        let tasks = self.tasks();
+        let before = tasks.iter().map(waits::Seen::of).collect();
+        let done_at = self.step() + tasks.len() as u64;
+        self.state.lock().probe = Some(Probe { done_at, before });
+        // What they say next is the latest.
+        tasks.iter().for_each(|task| observe::forget_wait(task.id().get()));
+        tasks.iter().for_each(TaskHandle::wake);
+        !tasks.is_empty()
+    }
+
+    /// Whether tasks are polled to see whether anybody goes on.
+    pub(super) fn is_probing(&self) -> bool {
+        self.state.lock().probe.is_some()
+    }
+
+    /// Somebody has gone on since nothing was ready any more, though nobody was woken.
+    pub(super) fn check_probe(&self) {
+        let Some(probe) = self.state.lock().probe.take() else { return };
+        let tasks = self.tasks();
+        let moved = waits::moved(&probe.before, &tasks);
+        let task = moved.or_else(|| tasks.first().map(waits::Waiting::of));
+        self.fail(|| FailureKind::LostWakeUp { task, waiting: self.waiting() });
     }
 }
 
@@ -375,6 +372,10 @@ impl Simulation for World {
             state.note(worker, what, self.elapsed());
             state.step > self.limits.steps
         };
+        let probed = self.state.lock().probe.as_ref().map(|probe| probe.done_at);
+        if probed.is_some_and(|done_at| self.step() > done_at) {
+            self.check_probe();
+        }
         if over {
             let limit = self.limits.steps;
             self.fail(|| FailureKind::StepLimit { limit, waiting: self.waiting() });
