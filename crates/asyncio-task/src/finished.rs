@@ -3,8 +3,8 @@
 use crate::cold::WaiterKey;
 use crate::handle;
 use crate::header::RawTask;
-use asyncio_base::{observe, record};
 use asyncio_base::wait::WaitKind;
+use asyncio_base::{observe, record};
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;

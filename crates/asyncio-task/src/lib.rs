@@ -34,6 +34,7 @@ mod id;
 mod into_task;
 mod list;
 mod panics;
+mod ready;
 mod runnable;
 mod schedule;
 mod scoped;
@@ -58,6 +59,7 @@ pub use id::TaskId;
 pub use into_task::{IntoTask, Spawn};
 pub use list::TaskList;
 pub use panics::contain;
+pub use ready::Ready;
 pub use runnable::{Ran, Runnable};
 pub use schedule::{
     Host, Options, Schedule, ScheduleLocal, Unretrieved, spawn, spawn_cancelled, spawn_local,

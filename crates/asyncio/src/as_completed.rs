@@ -3,10 +3,10 @@
 use crate::ensure_future::{Here, IntoTask};
 use crate::events::now;
 use crate::exceptions::JoinError;
-use crate::ready::Ready;
 use crate::tasks::Task;
 use crate::timeouts::TimeoutError;
 use asyncio_sync::Lock;
+use asyncio_task::Ready;
 use asyncio_timer::{Sleep, sleep_until};
 use futures_core::Stream;
 use std::fmt;

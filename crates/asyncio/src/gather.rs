@@ -7,9 +7,8 @@ use children::{Children, Fallible, Outcomes};
 
 use crate::ensure_future::{Here, IntoTask};
 use crate::exceptions::JoinError;
-use crate::ready::Ready;
 use crate::tasks::Task;
-use asyncio_task::Forward;
+use asyncio_task::{Forward, Ready};
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;

@@ -18,7 +18,6 @@ mod gather;
 mod handles;
 mod in_place;
 pub mod net;
-mod ready;
 mod resolve;
 mod runners;
 #[cfg(all(unix, feature = "signal"))]

@@ -1,7 +1,7 @@
 //! `wait`: looks at many tasks, and cancels none.
 
-use crate::ready::Ready;
 use crate::tasks::Task;
+use asyncio_task::Ready;
 use asyncio_timer::{Sleep, sleep};
 use std::fmt;
 use std::future::{Future, IntoFuture};
