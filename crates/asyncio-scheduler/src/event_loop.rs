@@ -304,7 +304,12 @@ impl Loop {
 
     /// Whether this thread is the one that runs the loop.
     pub fn is_worker_zero(&self) -> bool {
-        worker::shard_here(self.core).is_some_and(|shard| shard.index == 0)
+        self.worker_here() == Some(0)
+    }
+
+    /// The number of the worker that this thread is.
+    pub fn worker_here(&self) -> Option<usize> {
+        worker::shard_here(self.core).map(|shard| shard.index)
     }
 
     /// How many workers the loop has.
@@ -409,6 +414,8 @@ impl Loop {
         let is_open = is_real && !alone;
         if is_open {
             self.core.idle.open();
+            // Who kept the office when the last run ended may sleep without bound, or have no thread any more.
+            self.core.watch.appoint(None);
         }
         // What others had queued when the last run ended.
         self.core.take_all(&worker.queue);

@@ -142,6 +142,12 @@ impl Worker {
         self.vigil.bound(self.shard.index, &core.watch, pulse, others_are_awake)
     }
 
+    /// No run goes on: the worker is to sleep until it is woken, and nobody watches.
+    pub(crate) fn lie_on(&self) {
+        self.bound.set(None);
+        self.core.watch.dismiss(self.shard.index);
+    }
+
     /// Sleeps until woken, or for as long as the worker may.
     pub(crate) fn park(&self) {
         let wake = self.shard.parker.park(self.bound.get());

@@ -65,6 +65,7 @@ fn serve(event_loop: &Arc<Loop>, index: usize) {
             return;
         }
         if !worker.get_up() {
+            worker.lie_on();
             continue;
         }
         let mut work = || worker.work();

@@ -14,6 +14,10 @@
 //! A pass counts before it looks for a watcher. A watcher that sees no new pass gives its office up, sleeps for one more look, and sees
 //! then also what was counted while it did: five milliseconds are longer than any store stays unseen. If nobody else was appointed it takes
 //! the office up again. This is about time, not about losing work: a mere bound on how long a stuck worker can delay others.
+//!
+//! Between two runs nobody watches. A sleeper whose time is up then gives the office up and goes on lying without bound. The next run begins with an
+//! empty office, emptied after the loop was opened: who is appointed from then on is also unparked, and a sleeper that takes the office by itself
+//! gets up when its time is up.
 
 use asyncio_base::sync::{AtomicU64, Ordering};
 use std::cell::{Cell, RefCell};

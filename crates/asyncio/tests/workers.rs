@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -351,4 +351,28 @@ fn a_run_that_was_stopped_before_runs_all_that_was_queued_before() {
         .unwrap();
     assert_eq!(*ran.lock().unwrap(), (0..2 * EACH).collect::<Vec<_>>());
     event_loop.close().unwrap();
+}
+
+/// In every run of every loop somebody watches from the first turn on, whoever did so when the last run ended.
+#[test]
+fn a_first_turn_that_blocks_waits_for_nobody() {
+    let blocks_until_others_ran = async |tasks: usize| {
+        let (sender, receiver) = mpsc::channel();
+        for _ in 0..tasks {
+            let sender = sender.clone();
+            create_task(async move { sender.send(()).unwrap() }).detach();
+        }
+        for _ in 0..tasks {
+            let told = receiver.recv_timeout(Duration::from_secs(20));
+            told.expect("another worker runs the task");
+        }
+    };
+    // Each loop has the lasting part of the one before.
+    for _ in 0..20 {
+        let event_loop = EventLoop::with_workers(4).unwrap();
+        event_loop.run_until_complete(blocks_until_others_ran(1)).unwrap();
+        // Several get up, and one of them watches, perhaps, when the run ends.
+        event_loop.run_until_complete(blocks_until_others_ran(20)).unwrap();
+        event_loop.close().unwrap();
+    }
 }

@@ -3,8 +3,9 @@
 //! Alone in its binary: the times that all threads of the process wake are counted.
 #![cfg(target_os = "linux")]
 
-use asyncio::{Runner, create_task, to_thread, yield_now};
+use asyncio::{EventLoop, Runner, create_task, to_thread, yield_now};
 use std::fs;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 /// How often the threads of this process have waited, and so been woken, and their time on a processor in ticks.
@@ -23,8 +24,11 @@ fn waits_and_ticks() -> (u64, u64) {
     each.fold((0, 0), |sum, thread| (sum.0 + thread.0, sum.1 + thread.1))
 }
 
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
 #[test]
 fn an_idle_loop_wakes_nobody() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let mut runner = Runner::builder().workers(4).build().unwrap();
     runner
         .run(async {
@@ -54,4 +58,35 @@ fn an_idle_loop_wakes_nobody() {
             assert!(ticks <= 1, "{ticks} ticks in three seconds");
         })
         .unwrap();
+}
+
+/// Also those that watched when the run ended sleep until the next one.
+#[test]
+fn loops_that_do_not_run_wake_nobody() {
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = |_| {
+        let event_loop = EventLoop::with_workers(4).unwrap();
+        event_loop
+            .run_until_complete(async {
+                let (sender, receiver) = mpsc::channel();
+                for _ in 0..20 {
+                    let sender = sender.clone();
+                    create_task(async move { sender.send(()).unwrap() }).detach();
+                }
+                // Somebody watches, as this worker is stuck until others have run all of them.
+                receiver.iter().take(20).for_each(drop);
+            })
+            .unwrap();
+        event_loop
+    };
+    // Often the one who watches sleeps on a futex, and not in the driver, when the run ends.
+    let loops: Vec<EventLoop> = (0..16).map(run).collect();
+    std::thread::sleep(Duration::from_millis(300));
+    let before = waits_and_ticks();
+    std::thread::sleep(Duration::from_secs(1));
+    let after = waits_and_ticks();
+    let (waits, ticks) = (after.0 - before.0, after.1 - before.1);
+    assert!(waits <= 1, "{waits} waits in a second, one of them the onlooker's");
+    assert!(ticks <= 1, "{ticks} ticks in a second");
+    loops.into_iter().for_each(|event_loop| event_loop.close().unwrap());
 }
