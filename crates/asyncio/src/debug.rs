@@ -36,6 +36,8 @@ pub struct Warning {
     pub handle: Option<Handle>,
     /// The place in the source: where the task or callback was made, or the call.
     pub source: Option<&'static Location<'static>>,
+    /// The number of the worker that runs or ran it.
+    pub worker: Option<usize>,
     /// How long it took.
     pub duration: Option<Duration>,
 }
@@ -97,14 +99,16 @@ impl Diagnostics {
     pub(crate) fn watch_step(&self, step: &Step, run: &mut dyn FnMut()) {
         let Some(event_loop) = self.event_loop() else { return run() };
         let (begun, worked) = (event_loop.time(), asyncio_process::thread_time());
-        let running = self.watch.lookout.begin(step, begun);
+        let worker = event_loop.scheduler().worker_here();
+        let running = self.watch.lookout.begin(step, worker, begun);
         run();
         drop(running);
         let took = event_loop.time().saturating_duration_since(begun);
         if took >= *self.watch.slow_after.lock() {
             let worked = asyncio_process::thread_time().zip(worked);
             let idle = worked.map(|(now, then)| took.saturating_sub(now.saturating_sub(then)));
-            self.warn(&event_loop, slow(step, took, idle));
+            let warning = Warning { worker, ..slow(step, took, idle) };
+            self.warn(&event_loop, warning);
         }
     }
 
@@ -138,7 +142,8 @@ impl EventLoop {
     ///
     /// * turns of tasks and callbacks that take [long](Self::set_slow_callback_duration), with the task's name and where it was made, and whether the
     ///   thread was waiting instead of working;
-    /// * those that have not ended after ten times as long, while they go on;
+    /// * those that have not ended after ten times as long, while they go on and as often as that time has doubled, with the number of the worker that
+    ///   is stuck in them;
     /// * [`call_soon`](Self::call_soon), `call_later` and `call_at` on threads that do not run the loop, with the place of the call.
     ///
     /// A new loop is in debug mode if the environment variable `ASYNCIO_DEBUG` is set to something other than 0.

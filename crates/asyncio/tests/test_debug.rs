@@ -179,11 +179,56 @@ fn a_step_that_is_stuck_is_named_while_it_lasts() {
     assert!(warning.message.starts_with("Executing <Task pending name='stuck' "), "{warning}");
     assert!(warning.message.contains(" has taken 0."), "{warning}");
     assert!(warning.message.ends_with(" and goes on: does it call something that blocks?"));
+    assert!(warning.worker.is_some());
     assert_eq!(warning.task, Some(handle));
     assert!(warning.duration.unwrap() >= secs(0.01));
     // And afterwards how long it was.
     assert!(told.recv().unwrap().message.contains(" took 0."));
     event_loop.close().unwrap();
+}
+
+/// Of several workers that are stuck each is named, with what it is stuck in.
+#[test]
+fn the_number_of_a_stuck_worker_is_told() {
+    let mut runner = Runner::builder().workers(2).build().unwrap();
+    let event_loop = runner.get_loop();
+    let (sender, told) = mpsc::channel();
+    event_loop.set_warning_handler(Some(move |_: &EventLoop, warning: &Warning| {
+        let _ = sender.send(warning.clone());
+    }));
+    event_loop.set_slow_callback_duration(secs(0.001));
+    event_loop.set_debug(true);
+    let (line, warnings) = runner
+        .run(async move {
+            let (sender, both) = mpsc::channel();
+            let line = line!() + 1;
+            create_task(async move {
+                // Main blocks, so this is the other worker. It is stuck until both have been named.
+                let mut warnings: Vec<Warning> = Vec::new();
+                let is_named =
+                    |warnings: &[Warning], n| warnings.iter().any(|w| w.worker == Some(n));
+                while !is_named(&warnings, 0) || !is_named(&warnings, 1) {
+                    warnings.push(told.recv().unwrap());
+                }
+                sender.send(warnings).unwrap();
+            })
+            .named("other")
+            .detach();
+            (line, both.recv().unwrap())
+        })
+        .unwrap();
+    runner.close();
+    for (worker, name) in [(0, "Task-"), (1, "other")] {
+        let of_it = |warning: &&Warning| warning.worker == Some(worker);
+        let warning = warnings.iter().find(of_it).expect("both are named");
+        let task = warning.task.as_ref().unwrap();
+        assert!(task.get_name().starts_with(name), "{warning}");
+        let end = format!("on worker {worker} and goes on: does it call something that blocks?");
+        assert!(warning.message.ends_with(&end), "{warning}");
+        assert!(warning.duration.unwrap() >= secs(0.01));
+    }
+    let source = warnings.iter().find(|w| w.worker == Some(1)).unwrap().source.unwrap();
+    assert_eq!((source.file(), source.line()), (file!(), line));
 }
 
 /// CPython test_base_events: test_assert_is_current_event_loop

@@ -33,9 +33,30 @@ struct Running {
 
 struct Begun {
     step: Step,
+    worker: Option<usize>,
     at: Instant,
     /// For how long it had run when it was warned of.
     told: Duration,
+}
+
+/// A step that has not ended for long.
+struct Stuck {
+    step: Step,
+    worker: Option<usize>,
+    lasts: Duration,
+}
+
+impl Stuck {
+    /// `Executing <Task …> has taken 1.234 seconds on worker 1 and goes on: …`.
+    fn warning(&self) -> Warning {
+        let mut warning = Warning::of(&self.step, self.lasts, "has taken");
+        warning.worker = self.worker;
+        if let Some(worker) = self.worker {
+            warning.message += &format!(" on worker {worker}");
+        }
+        warning.message += " and goes on: does it call something that blocks?";
+        warning
+    }
 }
 
 /// A step that runs; dropped when it has ended.
@@ -57,23 +78,23 @@ impl Lookout {
         Lookout(Mutex::new(Running { steps, last_number: 0, looks: false }))
     }
 
-    pub(super) fn begin(&self, step: &Step, at: Instant) -> Entry<'_> {
+    pub(super) fn begin(&self, step: &Step, worker: Option<usize>, at: Instant) -> Entry<'_> {
         let step = step.clone();
         let mut running = self.0.lock();
         running.last_number += 1;
         let number = running.last_number;
-        running.steps.insert(number, Begun { step, at, told: Duration::ZERO });
+        running.steps.insert(number, Begun { step, worker, at, told: Duration::ZERO });
         Entry { lookout: self, number }
     }
 
     /// The warnings that are due.
-    fn stuck(&self, now: Instant, limit: Duration) -> Vec<(Step, Duration)> {
+    fn stuck(&self, now: Instant, limit: Duration) -> Vec<Stuck> {
         let mut stuck = Vec::new();
         for begun in self.0.lock().steps.values_mut() {
             let lasts = now.saturating_duration_since(begun.at);
             if lasts >= limit && lasts >= begun.told * 2 {
                 begun.told = lasts;
-                stuck.push((begun.step.clone(), lasts));
+                stuck.push(Stuck { step: begun.step.clone(), worker: begun.worker, lasts });
             }
         }
         stuck
@@ -122,10 +143,8 @@ impl Diagnostics {
         // Something runs, so the loop is held by whoever runs it.
         let is_idle = self.watch.lookout.0.lock().steps.is_empty();
         let Some(event_loop) = self.event_loop().filter(|_| !is_idle) else { return };
-        for (step, lasts) in self.watch.lookout.stuck(event_loop.time(), limit) {
-            let mut warning = Warning::of(&step, lasts, "has taken");
-            warning.message += " and goes on: does it call something that blocks?";
-            self.warn(&event_loop, warning);
+        for stuck in self.watch.lookout.stuck(event_loop.time(), limit) {
+            self.warn(&event_loop, stuck.warning());
         }
     }
 }
