@@ -28,6 +28,38 @@ struct CookbookThread;
 #[doc = include_str!("../../../docs/cookbook/sync.md")]
 struct CookbookSync;
 
+/// Simulated tests.
+#[doc = include_str!("../../../docs/testing.md")]
+struct Testing;
+
+/// `#[asyncio::test]` says what is wrong with an option or a function:
+///
+/// ```compile_fail
+/// #[asyncio::test(seed = 7)]
+/// async fn test() {}
+/// ```
+///
+/// ```compile_fail
+/// #[asyncio::test(seeds)]
+/// async fn test() {}
+/// ```
+///
+/// ```compile_fail
+/// #[asyncio::test(seeds = 7, seeds = 8)]
+/// async fn test() {}
+/// ```
+///
+/// ```compile_fail
+/// #[asyncio::test]
+/// fn test() {}
+/// ```
+///
+/// ```compile_fail
+/// #[asyncio::test]
+/// async fn test(number: u32) {}
+/// ```
+struct TestAttribute;
+
 /// What CPython finds out while the program runs, types say before.
 ///
 /// CPython test_base_events: test_call_coroutine

@@ -227,6 +227,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", Summary(&self.kind))?;
         Details(&self.kind).fmt(f)?;
+        if matches!(self.kind, FailureKind::Never(_)) {
+            // That is of all runs together.
+            return Ok(());
+        }
         let Failure { seed, step, time, schedule, trace, replay, .. } = self;
         writeln!(f, "seed 0x{seed:x}, step {step}, after {time:?} of virtual time")?;
         if !trace.is_empty() {
