@@ -298,12 +298,10 @@ impl Core {
     }
 
     fn start_or_unpark(&'static self, worker: usize) -> std::io::Result<()> {
-        if !self.shards[worker].needs_thread() {
+        if self.shards[worker].has_thread() {
             self.unpark(worker);
             return Ok(());
         }
-        // It sleeps first, and is woken at once.
-        let _no_thread_sleeps_yet = self.shards[worker].parker.unpark();
         self.owner().map_or(Ok(()), |owner| self.threads.start(owner, worker))
     }
 

@@ -56,9 +56,14 @@ impl Shard {
         *self.idle_queue.lock() = Some(queue);
     }
 
-    /// True once: the caller starts the thread.
-    pub(crate) fn needs_thread(&self) -> bool {
-        !self.has_thread.load(Ordering::Acquire) && !self.has_thread.swap(true, Ordering::AcqRel)
+    /// Whether a thread was started, or refused.
+    pub(crate) fn has_thread(&self) -> bool {
+        self.has_thread.load(Ordering::Acquire)
+    }
+
+    /// The caller, who holds the lock of the threads, is about to start one.
+    pub(crate) fn set_has_thread(&self) {
+        self.has_thread.store(true, Ordering::Release);
     }
 
     /// No thread, nothing said: as new, for the next loop.

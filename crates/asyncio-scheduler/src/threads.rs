@@ -1,6 +1,9 @@
 //! The threads of the workers other than worker 0.
 //!
 //! A worker's thread is started when the worker is first woken, and ended when the loop is closed. Between two runs it sleeps.
+//!
+//! Whoever wakes a worker may be late: the worker was up and lies again, the loop is being closed. So a thread is started under the lock of
+//! the threads, and not once the gate says closing: the closer says so first and then takes what the lock guards.
 
 use crate::driver::Join;
 use crate::event_loop::Loop;
@@ -23,12 +26,24 @@ impl Threads {
         Threads { ending: AtomicBool::new(false), joins: Mutex::new(Vec::new()) }
     }
 
-    /// Starts the thread of a worker, once.
+    /// Ends the sleep of a worker that had no thread: starts one, unless another has done so, or the loop is being closed.
     pub(crate) fn start(&self, event_loop: Arc<Loop>, worker: usize) -> io::Result<()> {
-        let driver = event_loop.driver_arc();
-        let body = Box::new(move || serve(&event_loop, worker));
+        let shard = &event_loop.core.shards[worker];
         // Locked all the while: who ends the threads finds this one.
         let mut joins = self.joins.lock();
+        if event_loop.is_closed() {
+            return Ok(());
+        }
+        if shard.has_thread() {
+            drop(joins);
+            event_loop.core.unpark(worker);
+            return Ok(());
+        }
+        shard.set_has_thread();
+        // It sleeps first, and is woken at once.
+        let _no_thread_sleeps_yet = shard.parker.unpark();
+        let driver = event_loop.driver_arc();
+        let body = Box::new(move || serve(&event_loop, worker));
         joins.push(driver.start_thread(format!("asyncio-worker-{worker}"), body)?);
         Ok(())
     }

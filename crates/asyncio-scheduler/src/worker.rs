@@ -218,7 +218,10 @@ impl Worker {
             return true;
         }
         let rested = self.rest();
-        self.take_injected();
+        if rested {
+            self.take_injected();
+        }
+        // Else it lies down next, and must have nothing: nobody looks for a single entry in a sleeper's queue.
         rested
     }
 
