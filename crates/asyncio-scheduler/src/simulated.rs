@@ -40,6 +40,10 @@ pub trait Simulation {
     /// A turn is about to be run; false to stop the run before it.
     fn begins(&self, worker: usize, turn: Turn<'_>) -> bool;
 
+    /// After how many operations that need not wait the task about to run lets others run, at most so many. Not asked with one worker, where a
+    /// task runs until it waits.
+    fn budget(&self, most: u32) -> u32;
+
     /// Nothing is ready: lets time pass. False if nothing will ever be, which stops the run.
     fn rests(&self) -> bool;
 
@@ -205,16 +209,29 @@ impl<'a> Stage<'a> {
             return false;
         }
         self.become_worker(worker);
-        let player = &self.workers[worker];
-        let is_pinned = self.pools[pool].is_pinned;
-        let queue = if is_pinned { player.local_queue() } else { &player.queue };
-        if self.event_loop.is_watched() {
-            player.run_watched(entry, queue);
-        } else {
-            player.run(entry, queue);
-        }
+        self.run(entry, self.pools[pool].is_pinned);
         self.gather();
         true
+    }
+
+    fn run(&self, entry: Entry, is_pinned: bool) {
+        let player = &self.workers[self.current];
+        let queue = if is_pinned { player.local_queue() } else { &player.queue };
+        let budget = match entry {
+            // Others run meanwhile, and may be quicker at any of its operations.
+            Entry::Task(_) if self.has_chance() => self.simulation.budget(player.budget()),
+            _ => player.budget(),
+        };
+        if self.event_loop.is_watched() {
+            player.run_watched(entry, queue, budget);
+        } else {
+            player.run(entry, queue, budget);
+        }
+    }
+
+    /// Whether there are several workers that run at a time.
+    fn has_chance(&self) -> bool {
+        self.workers.len() > 1 && !self.simulation.is_in_order()
     }
 
     fn pick(&self) -> (usize, usize) {
@@ -236,7 +253,7 @@ impl<'a> Stage<'a> {
     fn who_runs_it(&mut self, pool: usize) -> usize {
         let Pool { worker, is_pinned, .. } = self.pools[pool];
         let workers = self.workers.len();
-        if is_pinned || workers == 1 || self.simulation.is_in_order() {
+        if is_pinned || !self.has_chance() {
             return worker;
         }
         let thief = (worker + self.simulation.choose(workers)) % workers;

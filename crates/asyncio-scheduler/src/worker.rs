@@ -330,7 +330,7 @@ impl Worker {
         for _ in 0..count {
             // Others may have taken of it.
             let Some(entry) = queue.pop() else { break };
-            self.run(entry, queue);
+            self.run(entry, queue, self.budget());
         }
     }
 
@@ -340,16 +340,16 @@ impl Worker {
         self.core.take_all(&self.queue);
         for queue in self.pinned.iter().chain([&self.queue]) {
             while let Some(entry) = queue.pop() {
-                self.run(entry, queue);
+                self.run(entry, queue, self.budget());
             }
         }
     }
 
-    /// Runs an entry of this queue of the worker's.
+    /// Runs an entry of this queue of the worker's; a task does at most so many ready operations.
     #[inline(always)]
-    pub(crate) fn run(&self, entry: Entry, queue: &RunQueue) {
+    pub(crate) fn run(&self, entry: Entry, queue: &RunQueue, budget: u32) {
         match entry {
-            Entry::Task(token) => self.after_turn(token.run(self.budget()), queue),
+            Entry::Task(token) => self.after_turn(token.run(budget), queue),
             Entry::Ticket => self.spend_ticket(lane::run),
         }
     }
@@ -361,16 +361,16 @@ impl Worker {
         for (queue, count) in pinned.chain([(&self.queue, queued)]) {
             iter::from_fn(|| queue.pop())
                 .take(count)
-                .for_each(|entry| self.run_watched(entry, queue));
+                .for_each(|entry| self.run_watched(entry, queue, self.budget()));
         }
     }
 
-    pub(crate) fn run_watched(&self, entry: Entry, queue: &RunQueue) {
+    pub(crate) fn run_watched(&self, entry: Entry, queue: &RunQueue, budget: u32) {
         let event_loop = &self.event_loop;
         match entry {
             Entry::Task(token) => {
                 let step = Step::Task(token.handle());
-                self.after_turn(event_loop.watch(step, || token.run(self.budget())), queue);
+                self.after_turn(event_loop.watch(step, || token.run(budget)), queue);
             }
             Entry::Ticket => self.spend_ticket(|callback| {
                 let step = Step::Callback(callback.clone());
@@ -380,7 +380,7 @@ impl Worker {
     }
 
     /// Ready operations that a task may do in one turn: with one worker that is asyncio's business, and nothing is counted.
-    fn budget(&self) -> u32 {
+    pub(crate) fn budget(&self) -> u32 {
         if self.has_others { record::BUDGET } else { u32::MAX }
     }
 
@@ -416,7 +416,8 @@ impl Worker {
     pub(crate) fn run_now(&self, task: TaskId) -> bool {
         let token = self.take_token(task);
         let is_there = token.is_some();
-        token.into_iter().for_each(|token| self.run(Entry::Task(token), self.local_queue()));
+        let queue = self.local_queue();
+        token.into_iter().for_each(|token| self.run(Entry::Task(token), queue, self.budget()));
         is_there
     }
 

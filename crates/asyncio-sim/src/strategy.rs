@@ -95,7 +95,24 @@ impl Picker {
             }
         }
     }
+
+    /// After how many operations that need not wait the one just picked lets others run; `None` for its own time.
+    pub fn operations(&mut self, choices: &mut Choices) -> Option<u32> {
+        let cut = |rng: &mut Rng| match &self.0 {
+            Following::Fifo => 0,
+            Following::Random if rng.one_in(CUT) => 1 + rng.below(MOST_OPERATIONS),
+            Following::Random => 0,
+            // Every operation is a moment at which it may fall behind.
+            Following::Pct(_) => 2,
+        };
+        let choice = choices.decide(MOST_OPERATIONS as usize + 1, |rng| cut(rng) as usize);
+        (choice as u32).checked_sub(1)
+    }
 }
+
+/// One turn in so many is cut short at random, after fewer operations than this.
+const CUT: u64 = 4;
+const MOST_OPERATIONS: u64 = 8;
 
 /// The priorities of one run.
 #[derive(Debug)]
@@ -162,6 +179,19 @@ mod tests {
         let (mut choices, mut picker) = (Choices::seeded(1), Picker::new(Strategy::Fifo, 1));
         assert_eq!(picker.pick(&mut choices, 9, |index| index as u64), 0);
         assert!(choices.made().is_empty());
+    }
+
+    #[test]
+    fn turns_are_cut_short_as_the_strategy_says() {
+        let cuts = |strategy| {
+            let (mut choices, mut picker) = (Choices::seeded(1), Picker::new(strategy, 1));
+            (0..400).map(|_| picker.operations(&mut choices)).collect::<Vec<_>>()
+        };
+        assert!(cuts(Strategy::Fifo).iter().all(Option::is_none));
+        assert!(cuts(Strategy::Pct(3)).iter().all(|&operations| operations == Some(1)));
+        let random: Vec<u32> = cuts(Strategy::Random).into_iter().flatten().collect();
+        assert!((70..130).contains(&random.len()), "{} of 400", random.len());
+        assert!((0..8).all(|operations| random.contains(&operations)), "{random:?}");
     }
 
     /// Runs of two tasks of ten steps each: how often the picked one changes.

@@ -1,5 +1,8 @@
 //! The simulation: virtual time, deadlocks, schedules, and the attribute.
 
+#[path = "common/quiet.rs"]
+mod quiet;
+
 use asyncio::sim::{FailureKind, Sim, Strategy, WaitKind, explore};
 use asyncio::{Lock, create_task, secs, sleep, yield_now};
 use std::io;
@@ -106,4 +109,30 @@ fn a_schedule_that_failed_fails_again() {
     assert!(matches!(again.kind, FailureKind::Panic(_)));
     assert_eq!(again.step, failure.step);
     assert_eq!(again.schedule.choices, failure.schedule.choices);
+}
+
+/// Two withdrawals that look, each under the lock, and then take, under the lock again. Nobody waits in between, as the lock is free.
+async fn withdraw_twice() {
+    let account = Arc::new(Lock::new(100));
+    let withdraw = |account: Arc<Lock<i32>>| async move {
+        if *account.acquire().await >= 80 {
+            *account.acquire().await -= 80;
+        }
+    };
+    let tasks = [create_task(withdraw(account.clone())), create_task(withdraw(account.clone()))];
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(*account.acquire().await, 20);
+}
+
+#[test]
+fn a_task_is_interrupted_also_where_it_need_not_wait() {
+    for strategy in [Strategy::Random, Strategy::Pct(3)] {
+        let found = quiet::quietly(|| explore(1000, |sim| sim.strategy(strategy), withdraw_twice));
+        assert!(matches!(found.unwrap_err().kind, FailureKind::Panic(_)));
+        // On one worker a task runs until it waits.
+        explore(200, |sim| sim.strategy(strategy).workers(1), withdraw_twice).unwrap();
+    }
+    explore(1, |sim| sim.strategy(Strategy::Fifo), withdraw_twice).unwrap();
 }

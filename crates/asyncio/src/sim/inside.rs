@@ -202,7 +202,7 @@ enum How {
 
 /// Runs `scenario` again and again, each time in a task of its own that is cancelled at another await: at the first, the second, and so on until one run
 /// is over before its turn. At each await it is cancelled twice: once as soon as it waits, and once when it has been woken and has not gone on.
-/// Returns how many awaits there were.
+/// Returns how often it has waited at most; what is done at once counts where the seed lets others run first.
 ///
 /// What the task gives is not looked at: look, after each run or at the end, at what it shares with others, which has to be in order.
 ///
@@ -229,7 +229,7 @@ enum How {
 ///         }
 ///     })
 ///     .await;
-///     assert_eq!(awaits, 2, "a free permit is not waited for");
+///     assert!(awaits >= 2, "it waits for the time, and lets others run");
 ///     assert!(permits.try_acquire_many(2).is_some(), "none was lost");
 /// }).unwrap();
 /// ```

@@ -361,6 +361,15 @@ impl Simulation for World {
         state.spurious_wakes && state.probe.is_none() && state.choices.one_in(SPURIOUS)
     }
 
+    fn budget(&self, most: u32) -> u32 {
+        let State { choices, picker, probe, .. } = &mut *self.state.lock();
+        // A probe that cuts turns short would take them for progress.
+        match probe {
+            Some(_) => most,
+            None => picker.operations(choices).unwrap_or(most),
+        }
+    }
+
     fn begins(&self, worker: usize, turn: Turn<'_>) -> bool {
         let over = {
             let mut state = self.state.lock();

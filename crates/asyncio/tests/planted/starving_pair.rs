@@ -1,6 +1,6 @@
 //! A lock that serves who came last: two that play ping-pong with it keep a third out for ever.
 //!
-//! Found at seed 1 by random, at seed 5 by pct(3).
+//! Found at seed 9 by random, at seed 5 by pct(3).
 
 use asyncio::sync::oneshot;
 use asyncio::{create_task, yield_now};
