@@ -12,10 +12,10 @@ use asyncio_scheduler::gate::{Gate, NotIdle};
 use asyncio_scheduler::lane::Panicked;
 use asyncio_scheduler::{Driver, Join, Loop, Reporter, Wait};
 use asyncio_task::{JoinError, Options, TaskHandle, Unretrieved};
-use loom::sync::atomic::{AtomicBool, AtomicUsize};
+use loom::sync::atomic::AtomicUsize;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::panic::Location;
+use std::panic::{Location, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
@@ -135,12 +135,19 @@ impl Driver for MockDriver {
     }
 }
 
-/// Nothing goes wrong in the models but tasks that are destroyed.
-struct MockReporter;
+/// What callbacks panic with, on purpose; it makes no use of the panic hook.
+const PANIC: &str = "on purpose";
+
+/// Nothing goes wrong in the models but tasks that are destroyed, and callbacks that panic on purpose: those are counted.
+#[derive(Default)]
+struct MockReporter {
+    panics: Arc<AtomicUsize>,
+}
 
 impl Reporter for MockReporter {
-    fn callback_panicked(&self, _: Panicked) {
-        unreachable!()
+    fn callback_panicked(&self, callback: Panicked) {
+        assert_eq!(callback.payload.downcast_ref(), Some(&PANIC));
+        self.panics.fetch_add(1, Relaxed);
     }
 
     fn task_destroyed(&self, task: TaskHandle) {
@@ -166,7 +173,7 @@ fn new_loop() -> (Arc<Loop>, Arc<MockDriver>) {
 
 fn loop_with_workers(workers: usize) -> (Arc<Loop>, Arc<MockDriver>) {
     let driver = Arc::new(MockDriver::default());
-    (Loop::new(workers, driver.clone(), Arc::new(MockReporter)), driver)
+    (Loop::new(workers, driver.clone(), Arc::new(MockReporter::default())), driver)
 }
 
 fn call(event_loop: &Loop, function: impl FnOnce() + Send + 'static) -> bool {
@@ -400,5 +407,44 @@ fn main_waits_for_a_task_of_another_worker() {
         };
         assert!(matches!(run(&event_loop, main), Some(MainOutcome::Returned(7))));
         assert_eq!(event_loop.close(), Ok(true));
+    });
+}
+
+/// A callback panics, and the next one may be another worker's: it comes after the report.
+#[test]
+fn a_panic_is_reported_before_the_next_callback() {
+    model("loop: a panic is reported before the next callback", Some(2), || {
+        let panics = Arc::new(AtomicUsize::new(0));
+        let reporter = Arc::new(MockReporter { panics: panics.clone() });
+        let event_loop = Loop::new(2, Arc::new(MockDriver::default()), reporter);
+        assert!(call(&event_loop, || resume_unwind(Box::new(PANIC))));
+        let other = event_loop.clone();
+        let caller = spawn(move || {
+            let stops = other.clone();
+            assert!(call(&other, move || {
+                assert_eq!(panics.load(Relaxed), 1, "reported by now");
+                stops.stop();
+            }));
+        });
+        event_loop.run_forever().unwrap();
+        assert_eq!(event_loop.close(), Ok(true));
+        caller.join().unwrap();
+    });
+}
+
+/// A thread calls in and is to wake the other worker, which is up and lies again by other means before: its thread is started once, and ended.
+#[test]
+fn a_late_wake_meets_close() {
+    model("loop: a late wake meets close", Some(2), || {
+        let (event_loop, _) = loop_with_workers(2);
+        let stops = event_loop.clone();
+        assert!(call(&event_loop, move || stops.stop()));
+        let other = event_loop.clone();
+        let caller = spawn(move || {
+            call(&other, || ());
+        });
+        event_loop.run_forever().unwrap();
+        assert_eq!(event_loop.close(), Ok(true));
+        caller.join().unwrap();
     });
 }

@@ -5,7 +5,8 @@
 
 use asyncio_base::sync::{Arc, Condvar, Mutex, thread};
 use asyncio_loom_tests::model;
-use asyncio_timer::{Clock, Sleep, Timers, context, sleep_until};
+
+use asyncio_timer::{Clock, Key, LaneTimers, Sleep, Timers, context, sleep_until};
 use std::future::Future;
 use std::pin::Pin;
 // What the models count is looked at after the threads have ended.
@@ -349,5 +350,120 @@ fn two_workers_fire_each_timer_once() {
         assert_eq!(fired, 2, "each worker at least fires its own");
         assert!(counts.iter().all(|(count, _)| calls(count) == 1));
         assert!(sleeps.iter().all(Sleep::is_elapsed));
+    });
+}
+
+// ----- timers of callbacks
+
+/// The lane's timers beside the wheels of a loop, as its driver has them.
+struct LaneRig {
+    l: Loop,
+    timers: LaneTimers<u64>,
+}
+
+impl LaneRig {
+    fn new() -> StdArc<Self> {
+        let l = Loop::new();
+        let timers = LaneTimers::new(l.timers.nanos(l.start));
+        StdArc::new(LaneRig { l, timers })
+    }
+
+    fn at(&self, at: u64) -> u64 {
+        self.l.timers.nanos(self.l.instant(at))
+    }
+
+    fn insert(&self, at: u64) -> Key {
+        let key = self.timers.insert(self.at(at), at).unwrap();
+        self.l.timers.announce(self.at(at));
+        key
+    }
+
+    fn pop(&self, until: u64) -> Option<u64> {
+        let until = self.at(until);
+        self.timers.earliest().filter(|&bound| bound <= until)?;
+        self.timers.pop(until)
+    }
+
+    /// Parks until so many have come out. As in [`Loop::park_until`], before `FAR` only an unpark ends a sleep.
+    fn park_until(&self, count: usize) -> Vec<u64> {
+        let (mut out, mut now) = (Vec::new(), 0);
+        loop {
+            out.extend(std::iter::from_fn(|| self.pop(now)));
+            if out.len() >= count {
+                return out;
+            }
+            self.timers.refresh();
+            let deadline = self.l.timers.park_with(|| self.timers.earliest_after_fence());
+            let deadline = deadline.map_or(FAR, |at| at - self.l.timers.nanos(self.l.start));
+            if deadline == FAR {
+                self.l.poller.sleep();
+            } else {
+                now = now.max(deadline);
+            }
+            self.l.timers.unparked();
+        }
+    }
+}
+
+#[test]
+fn a_lane_timer_and_park() {
+    model("timer::a_lane_timer_and_park", None, || {
+        let rig = LaneRig::new();
+        let other = rig.clone();
+        let inserter = thread::spawn(move || other.insert(10));
+        assert_eq!(rig.park_until(1), [10]);
+        inserter.join().unwrap();
+        assert_eq!(rig.timers.earliest(), None);
+    });
+}
+
+#[test]
+fn a_lane_timer_earlier_than_what_is_parked_for() {
+    model("timer::a_lane_timer_earlier_than_what_is_parked_for", None, || {
+        let rig = LaneRig::new();
+        let far = rig.insert(FAR);
+        let other = rig.clone();
+        let inserter = thread::spawn(move || other.insert(10));
+        assert_eq!(rig.park_until(1), [10]);
+        inserter.join().unwrap();
+        assert_eq!(rig.timers.remove(far), Some(FAR));
+    });
+}
+
+/// A busy worker moves what is due to the lane while one is inserted and another worker parks: one of the two takes each, once.
+#[test]
+fn lane_timers_fire_beside_park() {
+    model("timer::lane_timers_fire_beside_park", Some(3), || {
+        let rig = LaneRig::new();
+        rig.insert(5);
+        let (inserts, pops) = (rig.clone(), rig.clone());
+        let inserter = thread::spawn(move || inserts.insert(10));
+        let popper = thread::spawn(move || pops.pop(5));
+        let first = rig.park_until(1);
+        let popped = popper.join().unwrap();
+        inserter.join().unwrap();
+        let rest = if first.contains(&10) { Vec::new() } else { rig.park_until(1) };
+        let mut all: Vec<u64> = first.into_iter().chain(popped).chain(rest).collect();
+        all.sort_unstable();
+        assert_eq!(all, [5, 10]);
+    });
+}
+
+#[test]
+fn a_lane_timer_is_removed_beside_park() {
+    model("timer::a_lane_timer_is_removed_beside_park", None, || {
+        let rig = LaneRig::new();
+        let (removed, _kept) = (rig.insert(10), rig.insert(20));
+        let other = rig.clone();
+        let remover = thread::spawn(move || other.timers.remove(removed));
+        let mut out = rig.park_until(1);
+        // Fired or removed, never both.
+        match remover.join().unwrap() {
+            Some(at) => assert_eq!((at, &out[..]), (10, &[20][..])),
+            None => {
+                out.extend(rig.park_until(1));
+                assert_eq!(out, [10, 20]);
+            }
+        }
     });
 }
