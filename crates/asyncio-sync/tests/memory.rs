@@ -2,26 +2,32 @@
 
 use asyncio_sync::{LifoQueue, PriorityQueue, Queue, Semaphore, oneshot};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
-/// The system's allocator, counting the bytes that are out. The tests of this file run one after the other, in one test.
+/// The system's allocator, counting the bytes that this thread has out: the harness has a thread of its own.
 struct Counting;
 
-static OUT: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    static OUT: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count(bytes: usize) {
+    OUT.set(OUT.get().wrapping_add(bytes));
+}
 
 // SAFETY: everything is handed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        OUT.fetch_add(layout.size(), Ordering::Relaxed);
+        count(layout.size());
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        OUT.fetch_sub(layout.size(), Ordering::Relaxed);
+        count(layout.size().wrapping_neg());
         // SAFETY: as the caller promises.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -31,14 +37,14 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 fn out() -> usize {
-    OUT.load(Ordering::Relaxed)
+    OUT.get()
 }
 
 /// How many bytes an operation leaves allocated.
 fn kept(f: impl FnOnce()) -> usize {
     let before = out();
     f();
-    out() - before
+    out().wrapping_sub(before)
 }
 
 fn every_end_of_a_oneshot() {
