@@ -305,13 +305,22 @@ fn a_plain_await_and_uncancel() {
         let gate = Arc::new(Gate::default());
         let child = lp.spawn(gate.wait());
         let child_handle = child.handle();
-        let mut parent = lp.spawn(child);
+        let taken_back = Arc::new(Flag::new(false));
+        let (see, inner, mut child) = (taken_back.clone(), child_handle.clone(), child);
+        let mut parent = lp.spawn(poll_fn(move |cx| {
+            race();
+            let (is_over, heard) = (see.load(Relaxed), inner.cancelling() > 0);
+            let polled = Pin::new(&mut child).poll(cx);
+            assert!(!is_over || heard || inner.cancelling() == 0, "asked after it was taken back");
+            polled
+        }));
         lp.run();
         let handle = parent.handle();
         let canceller = thread::spawn(move || {
             assert!(handle.cancel());
             race();
             assert_eq!(handle.uncancel(), 0);
+            taken_back.store(true, Relaxed);
         });
         lp.run();
         canceller.join().unwrap();
@@ -319,8 +328,58 @@ fn a_plain_await_and_uncancel() {
         gate.open();
         lp.run();
         match (child_handle.cancelled(), parent.try_result().expect("it has ended")) {
-            (true, Err(_)) => "passed on",
+            (true, Err(error)) if error.is_cancelled() => "passed on",
             (false, Ok(Ok(()))) => "taken back",
+            (child, outcome) => panic!("child cancelled: {child}, outcome: {outcome:?}"),
+        }
+    });
+}
+
+/// A plain await beside a scope × cancel × uncancel: what is offered to the await is void with the request, whoever looks first.
+#[test]
+fn an_offer_beside_a_scope_and_uncancel() {
+    let outcomes = ["heard", "taken back"];
+    explore("an_offer_beside_a_scope_and_uncancel", 3, &outcomes, |lp| {
+        let gates: [Arc<Gate>; 2] = Default::default();
+        let mut child = lp.spawn(gates[0].wait());
+        let child_handle = child.handle();
+        let mut scope = Box::pin(catch_cancelled(gates[1].wait()));
+        let taken_back = Arc::new(Flag::new(false));
+        let (see, inner) = (taken_back.clone(), child_handle.clone());
+        let (mut child_done, mut caught) = (false, None);
+        let mut parent = lp.spawn(poll_fn(move |cx| {
+            race();
+            let (is_over, heard) = (see.load(Relaxed), inner.cancelling() > 0);
+            if !child_done {
+                child_done = Pin::new(&mut child).poll(cx).is_ready();
+            }
+            assert!(!is_over || heard || inner.cancelling() == 0, "asked after it was taken back");
+            if caught.is_none() {
+                if let Poll::Ready(outcome) = scope.as_mut().poll(cx) {
+                    assert!(!is_over || outcome.is_ok(), "caught after it was taken back");
+                    caught = Some(outcome.is_err());
+                }
+            }
+            if child_done { caught.map_or(Poll::Pending, Poll::Ready) } else { Poll::Pending }
+        }));
+        lp.run();
+        let handle = parent.handle();
+        let canceller = thread::spawn(move || {
+            assert!(handle.cancel());
+            race();
+            assert_eq!(handle.uncancel(), 0);
+            taken_back.store(true, Relaxed);
+        });
+        lp.run();
+        canceller.join().unwrap();
+        lp.run();
+        gates.iter().for_each(|gate| gate.open());
+        lp.run();
+        let outcome = parent.try_result().expect("it has ended");
+        assert!(!outcome.as_ref().is_err_and(JoinError::is_panic), "{outcome:?}");
+        match (child_handle.cancelled(), outcome) {
+            (true, Err(_)) => "heard",
+            (false, Ok(false)) => "taken back",
             (child, outcome) => panic!("child cancelled: {child}, outcome: {outcome:?}"),
         }
     });

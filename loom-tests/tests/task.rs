@@ -13,8 +13,8 @@ use asyncio_base::sync::{AtomicUsize, Ordering, UnsafeCell, thread};
 use asyncio_loom_tests::{model, race};
 use asyncio_task::state::{self, Idle, State, Woken};
 use asyncio_task::{
-    Host, JoinError, Options, Ran, Runnable, Schedule, Task, TaskHandle, TaskList, Unretrieved,
-    spawn,
+    Host, JoinError, Options, Ran, Ready, Runnable, Schedule, Task, TaskHandle, TaskList,
+    Unretrieved, spawn,
 };
 use std::collections::{BTreeSet, VecDeque};
 use std::future::{Future, IntoFuture};
@@ -920,6 +920,36 @@ fn joined_handle_dropped_and_complete() {
             saw(if wakes.get() == 1 { "woken" } else { "not woken" });
         },
     );
+}
+
+/// One waits for two, by wakers that are pointers in their headers.
+#[test]
+fn many_ended_and_their_waiter() {
+    let outcomes = &["all seen", "none seen", "one seen"];
+    explore("task::many_ended_and_their_waiter", Some(3), outcomes, |lp, saw| {
+        let mut tasks = [ready(lp).0, ready(lp).0];
+        let ended = Ready::for_many(2);
+        for (index, task) in tasks.iter_mut().enumerate() {
+            ended.watch(index, |waker| task.wake_when_finished(waker));
+        }
+        let runner = thread::spawn(move || lp.run());
+        let (waker, wakes) = Wakes::new();
+        let mut seen = Vec::new();
+        race();
+        ended.take(&mut seen, &waker);
+        saw(["none seen", "one seen", "all seen"][seen.len()]);
+        let left = 2 - seen.len();
+        runner.join().unwrap();
+        assert_eq!(wakes.get(), left.min(1), "woken once, at the next end");
+        ended.take(&mut seen, &waker);
+        seen.sort_unstable();
+        assert_eq!(seen, [0, 1]);
+        for task in &mut tasks {
+            assert_eq!(value(task.try_result().expect("it has ended")), 7);
+        }
+        drop((tasks, ended, waker));
+        assert!(!wakes.is_kept());
+    });
 }
 
 // ----- waiters and callbacks

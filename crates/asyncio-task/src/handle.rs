@@ -184,11 +184,7 @@ impl fmt::Debug for TaskHandle {
 
 /// Takes one request back; with the last one what was delivered and nobody has seen is void too.
 pub(crate) fn uncancel(task: RawTask) -> usize {
-    let left = task.header().state.uncancel();
-    if left == 0 {
-        cancel::void(task);
-    }
-    left as usize
+    cancel::uncancel(task) as usize
 }
 
 /// Records a request and makes sure that the task gets a turn to answer it; false if it is complete.

@@ -148,13 +148,8 @@ impl Runnable {
     /// Delivers the recorded request to the task's innermost scopes; without any the task ends, and this is false. An abort asks nobody.
     fn deliver(&self, record: &PollRecord<'_>, awaits: bool) -> bool {
         let task = self.0;
-        let Some(request) = task.header().state.take_cancel() else { return true };
-        let message = message(task);
-        let delivered = match request.has(ABORT) {
-            true => Err(message),
-            false => cancel::deliver(task, message, awaits),
-        };
-        record.offered.set(awaits && delivered.is_ok());
+        let delivered = cancel::deliver(task, awaits);
+        record.offered.set(awaits && delivered == Ok(true));
         delivered.map_err(|message| self.fail(cancelled(message))).is_ok()
     }
 

@@ -4,13 +4,13 @@
 //! was made; a scope that is polled in another task later makes a new one. What the tree wants done (wakers called, the task asked
 //! again) is done after its lock is released.
 
-use super::tree::{Effects, Kind, Origin, Request, Tree};
+use super::tree::{Effects, Kind, Offer, Origin, Request, Tree};
 use crate::cold::Cold;
 use crate::error::{CancelledError, JoinError};
 use crate::handle::TaskHandle;
 use crate::header::{Header, RawTask};
 use crate::runnable::call_waker;
-use crate::state::Woken;
+use crate::state::{ABORT, Woken};
 use crate::waker;
 use asyncio_base::record::{self, PollRecord};
 use asyncio_base::slab::Key;
@@ -152,16 +152,18 @@ impl Node {
     #[cold]
     pub(crate) fn with_offer(task: RawTask) -> Option<Node> {
         let header = task.header();
-        let copy = header.cold_if_any().and_then(|cold| cold.tree.lock().offer.take());
-        let message = match copy {
-            Some(message) => message,
-            None => {
-                header.state.take_request()?;
-                header.cold_if_any().and_then(Cold::take_message)
-            }
-        };
-        let key = with_tree(task, |tree| tree.insert_requested(message));
-        Some(Node::with_key(task, key))
+        // Under the lock as in `deliver`.
+        let key = with_tree(task, |tree| {
+            let message = match tree.take_offer() {
+                Offer::Copy(message) => Some(message),
+                Offer::Void => None,
+                Offer::None => header.state.take_request().map(|_| header.cold().take_message()),
+            };
+            let Some(message) = message else { return (None, Effects::default()) };
+            let (key, effects) = tree.insert_requested(message);
+            (Some(key), effects)
+        });
+        Some(Node::with_key(task, key?))
     }
 
     /// Whether it belongs to the task being polled, and was not detached.
@@ -298,29 +300,36 @@ pub(crate) fn has_nodes(task: RawTask) -> bool {
 /// The poll that a copy of a request was offered to is over.
 pub(crate) fn withdraw_offer(task: RawTask) {
     if let Some(cold) = task.header().cold_if_any() {
-        let offer = cold.tree.lock().offer.take();
+        let offer = cold.tree.lock().take_offer();
         drop(offer);
     }
 }
 
-/// Delivers a cancel of the task to its innermost scopes, and leaves a copy for the plain await if it `awaits`; gives the message back if it has
-/// no scopes.
-pub(crate) fn deliver(
-    task: RawTask,
-    message: Option<Cow<'static, str>>,
-    awaits: bool,
-) -> Result<(), Option<Cow<'static, str>>> {
-    if task.header().cold_if_any().is_none() {
-        return Err(message);
+/// Delivers a recorded cancel of the task to its innermost scopes, and leaves a copy for the plain await if it `awaits`; false if there is none
+/// any more.
+///
+/// From the task's word into the tree under the tree's lock, under which `uncancel` looks at both: it finds the request here or there.
+///
+/// # Errors
+///
+/// Its message, if it is an abort or there are no scopes: the task has to end.
+pub(crate) fn deliver(task: RawTask, awaits: bool) -> Result<bool, Option<Cow<'static, str>>> {
+    let header = task.header();
+    let message = || header.cold_if_any().and_then(Cold::take_message);
+    if header.cold_if_any().is_none() {
+        return header.state.take_cancel().map_or(Ok(false), |_| Err(message()));
     }
     with_tree(task, |tree| {
         let mut effects = Effects::default();
-        let delivered = tree.deliver(Origin::Task, message.clone(), &mut effects);
-        if !delivered {
+        let Some(request) = header.state.take_cancel() else { return (Ok(false), effects) };
+        let message = message();
+        if request.has(ABORT) || !tree.deliver(Origin::Task, message.clone(), &mut effects) {
             return (Err(message), effects);
         }
-        tree.offer = awaits.then_some(message);
-        (Ok(()), effects)
+        if awaits {
+            tree.offer(message);
+        }
+        (Ok(true), effects)
     })
 }
 
@@ -345,9 +354,14 @@ pub(crate) fn take_end(task: RawTask) -> Option<JoinError> {
     })
 }
 
-/// What was asked of the task and has not been seen is taken back.
-pub(crate) fn void(task: RawTask) {
-    if let Some(cold) = task.header().cold_if_any() {
-        cold.tree.lock().void();
+/// Takes one request back; how many are left. At 0, what was asked of the task and has not been seen is void.
+pub(crate) fn uncancel(task: RawTask) -> u64 {
+    let header = task.header();
+    // One step: neither a request that is just being delivered, nor one that is made between the two, is mistaken for what is taken back.
+    let mut tree = header.cold().tree.lock();
+    let left = header.state.uncancel();
+    if left == 0 {
+        tree.void();
     }
+    left
 }

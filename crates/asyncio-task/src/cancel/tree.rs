@@ -107,9 +107,20 @@ pub(crate) struct Tree {
     pub(crate) failure: Option<JoinError>,
     /// A request of the task that strikes when the task waits next, but not if it ends first; with its message.
     pub(crate) later: Option<Option<Cow<'static, str>>>,
-    /// A copy of a request, for the plain await that stands beside the nodes; with its message.
-    pub(crate) offer: Option<Option<Cow<'static, str>>>,
+    /// A copy of a request, for the plain await that stands beside the nodes: its message, and its epoch.
+    offer: Option<(Option<Cow<'static, str>>, u64)>,
     epoch: u64,
+}
+
+/// What is offered to a plain await.
+#[derive(Debug)]
+pub(crate) enum Offer {
+    /// No copy: what is in the task's word.
+    None,
+    /// It was taken back.
+    Void,
+    /// A request with this message.
+    Copy(Option<Cow<'static, str>>),
 }
 
 /// What a node leaves behind.
@@ -431,6 +442,20 @@ impl Tree {
         let open = Open { request, marks: 0, answered: false, epoch: None };
         let request = self.open.insert(open);
         self.mark(Some(domain), Mark { request, raised: false }, effects);
+    }
+
+    /// Leaves a copy of the request that was delivered just now.
+    pub(crate) fn offer(&mut self, message: Option<Cow<'static, str>>) {
+        self.offer = Some((message, self.epoch));
+    }
+
+    /// Takes the copy, if there is one.
+    pub(crate) fn take_offer(&mut self) -> Offer {
+        match self.offer.take() {
+            None => Offer::None,
+            Some((_, epoch)) if epoch < self.epoch => Offer::Void,
+            Some((message, _)) => Offer::Copy(message),
+        }
     }
 
     fn is_void(&self, request: Key) -> bool {
