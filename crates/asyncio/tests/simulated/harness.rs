@@ -15,8 +15,9 @@ use asyncio::sim::{
 };
 use asyncio::{JoinError, Task, all_tasks, create_task, get_running_loop, secs, sleep, yield_now};
 use std::collections::VecDeque;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::resume_unwind;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -266,7 +267,31 @@ impl Drop for Here<'_> {
 pub(crate) struct Row(Mutex<(u64, VecDeque<u64>)>);
 
 impl Row {
-    pub(crate) fn join(&self) -> Place<'_> {
+    /// Awaits what has a row of its own, with that many waiting in it by now, and sees to it that this one is served in turn.
+    ///
+    /// An await may let others run before it does anything, so it is in the row when that has become longer.
+    pub(crate) async fn wait<F: Future>(
+        &self,
+        future: F,
+        waiting: impl Fn() -> usize,
+    ) -> F::Output {
+        let mut future = pin!(future);
+        let mut place = None;
+        let served = poll_fn(|cx| {
+            let before = waiting();
+            let polled = future.as_mut().poll(cx);
+            if polled.is_pending() && place.is_none() && waiting() > before {
+                place = Some(self.join());
+            }
+            polled
+        })
+        .await;
+        let first = self.0.lock().unwrap().1.front().copied();
+        assert_eq!(first, place.as_ref().map(|place| place.1), "somebody was overtaken");
+        served
+    }
+
+    fn join(&self) -> Place<'_> {
         let (last, row) = &mut *self.0.lock().unwrap();
         *last += 1;
         row.push_back(*last);
@@ -279,14 +304,7 @@ impl Row {
 }
 
 /// Somebody's place; he leaves when it is dropped.
-pub(crate) struct Place<'a>(&'a Row, u64);
-
-impl Place<'_> {
-    pub(crate) fn served(self) {
-        let first = self.0.0.lock().unwrap().1.front().copied();
-        assert_eq!(first, Some(self.1), "somebody was overtaken");
-    }
-}
+struct Place<'a>(&'a Row, u64);
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {

@@ -79,10 +79,9 @@ impl Scenario for InOrder {
 
     async fn play(self: Arc<Self>, _role: usize) {
         for _ in 0..2 {
-            let place = self.row.join();
-            sometimes!("three wait for a lock", self.row.len() > 3);
-            let guard = self.lock.clone().acquire_owned().await;
-            place.served();
+            sometimes!("three wait for a lock", self.row.len() == 3);
+            let acquire = self.lock.clone().acquire_owned();
+            let guard = self.row.wait(acquire, || self.lock.statistics().waiters).await;
             yield_now().await;
             drop(guard);
             if self.lock.try_acquire().is_some() {
@@ -334,11 +333,10 @@ impl Scenario for Seats {
 
     async fn play(self: Arc<Self>, role: usize) {
         for _ in 0..2 {
-            let place = self.row.join();
-            sometimes!("three wait for permits", self.row.len() > 3);
-            let permit =
-                self.semaphore.clone().acquire_many_owned(if role == 0 { 1 } else { 2 }).await;
-            place.served();
+            sometimes!("three wait for permits", self.row.len() == 3);
+            let many = if role == 0 { 1 } else { 2 };
+            let acquire = self.semaphore.clone().acquire_many_owned(many);
+            let permit = self.row.wait(acquire, || self.semaphore.statistics().waiters).await;
             yield_now().await;
             drop(permit);
         }

@@ -86,15 +86,18 @@ impl Scenario for FirstCome {
             }
             return;
         }
-        let place = self.getters.join();
-        sometimes!("two wait for an item", self.getters.len() > 2);
-        let Ok(item) = self.queue.get().await else { return };
-        place.served();
+        sometimes!("two wait for an item", self.getters.len() == 2);
+        let get = self.getters.wait(self.queue.get(), || self.queue.statistics().getters);
+        let Ok(item) = get.await else { return };
         self.ledger.take(item);
     }
 
     async fn heal(&self) {
-        self.queue.shutdown(false);
+        for item in 10..13 {
+            self.queue.put_nowait(item).unwrap();
+            self.ledger.put(item);
+            settle().await;
+        }
     }
 
     fn check(&self) {
