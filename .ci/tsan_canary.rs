@@ -1,0 +1,157 @@
+//! Shows `.ci/tsan` that the sanitizer still sees a race, and takes for none what `tsan_std.rs` tells it of: `race`, `relaxed` and `arc` each have a
+//! race, anything else has none.
+
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::Duration;
+use std::{env, thread};
+
+/// A number that nothing guards.
+#[derive(Default)]
+struct Bare(UnsafeCell<usize>);
+
+// SAFETY: there is none; that is what the races are about.
+unsafe impl Sync for Bare {}
+
+impl Bare {
+    fn add(&self) {
+        // SAFETY: as its callers see to, or not.
+        unsafe { *self.0.get() += 1 };
+    }
+}
+
+const THREADS: usize = 4;
+const ROUNDS: usize = 2_000;
+
+fn race() {
+    let bare = Bare::default();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| bare.add());
+        }
+    });
+}
+
+/// A flag that does not order what it stands for.
+fn published(order: Ordering) {
+    for _ in 0..ROUNDS / 100 {
+        let (bare, flag) = (Bare::default(), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                bare.add();
+                flag.store(true, order);
+            });
+            while !flag.load(if order == Ordering::Release { Ordering::Acquire } else { order }) {
+                thread::yield_now();
+            }
+            bare.add();
+        });
+    }
+}
+
+/// The owners of an `Arc` write without more order between them than the count has, which only the last one sees.
+fn arc() {
+    let bare = Arc::new((Bare::default(), AtomicUsize::new(0)));
+    let threads = (0..THREADS).map(|_| {
+        let bare = bare.clone();
+        thread::spawn(move || {
+            bare.1.fetch_add(1, Ordering::Relaxed);
+            while bare.1.load(Ordering::Relaxed) < THREADS {
+                thread::yield_now();
+            }
+            bare.0.add();
+        })
+    });
+    for thread in threads.collect::<Vec<_>>() {
+        thread.join().unwrap();
+    }
+}
+
+/// Written by its only owners, one after the other, and freed by the last.
+fn last_owner() {
+    struct Last(Bare);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            self.0.add();
+        }
+    }
+    for _ in 0..ROUNDS {
+        let shared = Arc::new((Last(Bare::default()), AtomicBool::new(false)));
+        let (one, other) = (shared.clone(), shared);
+        let writes = move |shared: Arc<(Last, AtomicBool)>| {
+            if !shared.1.swap(true, Ordering::Relaxed) {
+                shared.0.0.add();
+            }
+        };
+        let thread = thread::spawn(move || writes(one));
+        writes(other);
+        thread.join().unwrap();
+    }
+}
+
+/// As that, and what it owned is taken out.
+fn only_owner() {
+    for _ in 0..ROUNDS {
+        let shared = Arc::new(Bare::default());
+        let other = shared.clone();
+        let take = |shared: Arc<Bare>| {
+            let _shared_still = Arc::strong_count(&shared);
+            Arc::try_unwrap(shared).map(|bare| bare.add()).is_ok()
+        };
+        let thread = thread::spawn(move || take(other));
+        take(shared);
+        thread.join().unwrap();
+    }
+}
+
+fn locked() {
+    let (bare, lock, changed) = (Bare::default(), Mutex::new(0), Condvar::new());
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (bare, lock, changed) = (&bare, &lock, &changed);
+            scope.spawn(move || {
+                for _ in 0..ROUNDS {
+                    let mut turn = lock.lock().unwrap();
+                    while *turn % THREADS != thread {
+                        turn = match thread % 2 {
+                            0 => changed.wait(turn).unwrap(),
+                            _ => changed.wait_timeout(turn, Duration::from_secs(60)).unwrap().0,
+                        };
+                    }
+                    *turn += 1;
+                    bare.add();
+                    changed.notify_all();
+                }
+            });
+        }
+    });
+    // Nothing but the end of the scope orders this.
+    bare.add();
+}
+
+fn once() {
+    for _ in 0..ROUNDS / 10 {
+        let once = OnceLock::new();
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| assert_eq!(once.get_or_init(|| vec![1, 2, 3]).len(), 3));
+            }
+        });
+    }
+}
+
+fn main() {
+    match env::args().nth(1).as_deref() {
+        Some("race") => race(),
+        Some("relaxed") => published(Ordering::Relaxed),
+        Some("arc") => arc(),
+        _ => {
+            published(Ordering::Release);
+            last_owner();
+            only_owner();
+            locked();
+            once();
+        }
+    }
+}
