@@ -9,18 +9,20 @@
 //! | [`hold`] | a leaf's say in cancellation |
 //! | [`context`] | context variables: the map, the cell that tasks share, the slot in a task |
 //! | [`slab`] | a slab whose keys carry a generation, for waiter lists and the wheel |
+//! | [`shelf`] | freed memory of the small things that come and go, kept per thread |
 //! | [`wake_list`] | wakers collected under a lock and called after it |
 //!
 //! # Unsafe
 //!
-//! Three files hold unsafe code: `record.rs` (one thread-local pointer, valid while a closure runs), `wait.rs` (an address
-//! turned back into the `&'static Location` it came from) and `context.rs` (an `Arc` kept as one word).
+//! Four places hold unsafe code: `record.rs` (one thread-local pointer, valid while a closure runs), `wait.rs` (an address
+//! turned back into the `&'static Location` it came from), `context` (an `Arc` kept as one word) and `shelf` (memory).
 
 mod cache_padded;
 pub mod context;
 pub mod hold;
 pub mod observe;
 pub mod record;
+pub mod shelf;
 pub mod slab;
 pub mod sync;
 pub mod wait;

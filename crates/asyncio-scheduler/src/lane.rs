@@ -12,6 +12,8 @@
 //! 4. A ticket is queued under the lock of the append. So [`close`](Lane::close), which takes that lock, has seen the last ticket: none
 //!    comes late, when the queues may belong to another loop. Queueing runs no user code, and waking a sleeper comes after the lock.
 //!
+//! An only worker holds the lane by being the only one: it just takes the first callback ([`take_one`](Lane::take_one)).
+//!
 //! A ticket without a callback (its callback went when the lane was closed) is spent on nothing.
 //!
 //! Models: `loom-tests/tests/lane.rs`.
@@ -89,6 +91,12 @@ impl Lane {
     /// Where the first callback that waits was made.
     pub fn next_location(&self) -> Option<&'static Location<'static>> {
         self.0.lock().callbacks.front().map(Handle::location)
+    }
+
+    /// Spends a ticket where one worker spends them all, one after the other: the first callback, to be run before the next ticket is popped.
+    #[inline]
+    pub fn take_one(&self) -> Option<Handle> {
+        self.0.lock().callbacks.pop_front()
     }
 
     /// Refuses further callbacks and hands out those that wait, to be discarded outside the lock.

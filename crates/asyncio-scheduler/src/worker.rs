@@ -399,12 +399,18 @@ impl Worker {
     /// Runs the lane's next callback by `run`. A panic is reported while the lane is still held: the next callback comes after the report.
     #[inline]
     fn spend_ticket(&self, run: impl FnOnce(Handle) -> Option<Box<Panicked>>) {
-        let owed = self.event_loop.lane().run_one(|callback| {
+        let lane = self.event_loop.lane();
+        let run = |callback| {
             if let Some(panicked) = run(callback) {
                 self.event_loop.report(|r| r.callback_panicked(*panicked));
             }
-        });
-        (0..owed).for_each(|_| self.queue.push(Entry::Ticket));
+        };
+        if self.has_others {
+            let owed = lane.run_one(run);
+            (0..owed).for_each(|_| self.queue.push(Entry::Ticket));
+        } else if let Some(callback) = lane.take_one() {
+            run(callback);
+        }
     }
 
     /// The queue of worker 0's own tasks.

@@ -15,7 +15,7 @@
 //! # Unsafe
 //!
 //! The cell is reached through erased thin pointers, so this crate is where most of asyncio's unsafe code is: `cell.rs` and
-//! `header.rs` (the erased cell), `shelf.rs` (its memory), `waker.rs` (the vtable), `waker_slot.rs` (a waker in one word), `list.rs` (the intrusive list of all
+//! `header.rs` (the erased cell), `waker.rs` (the vtable), `waker_slot.rs` (a waker in one word), `list.rs` (the intrusive list of all
 //! tasks) `borrowed.rs` (main's future, which stays in the frame of `run`) and `scoped.rs` (tasks that borrow from a
 //! thread which waits for them). Each block names the rule of `state.rs` it
 //! stands on.
@@ -38,7 +38,6 @@ mod ready;
 mod runnable;
 mod schedule;
 mod scoped;
-mod shelf;
 pub mod state;
 mod task;
 mod waker;

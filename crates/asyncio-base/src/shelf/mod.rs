@@ -1,4 +1,4 @@
-//! Memory of cells that were freed, kept for the next: a task costs no call of the allocator once its thread is warm.
+//! Memory that was freed, kept for the next use: a task, a callback, a settable future cost no call of the allocator once their thread is warm.
 //!
 //! Each thread has a shelf, and only that thread touches it: no lock, no atomic. A block goes to the shelf of the thread that frees it, which
 //! under several workers may be another one than it came from; a shelf that is full gives to the allocator, one that is empty takes from
@@ -8,10 +8,14 @@
 //! # Blocks
 //!
 //! Blocks are sorted by size, in steps of a word pair. The sizes are those that the common allocators have anyway, a word below the next
-//! multiple of sixteen, so that sharing a block among types costs no memory. A cell that is larger or more strictly aligned than [`class`]
+//! multiple of sixteen, so that sharing a block among types costs no memory. What is larger or more strictly aligned than a class
 //! has room for goes the common way. A block on a shelf is its class's list: its first word leads to the next.
 //!
-//! Under the sanitizers and loom every cell is fresh: they find a cell that is used after it was freed only if its memory is not a cell again.
+//! Under the sanitizers and loom all memory is fresh: what is used after it was freed is found only if nobody has it again.
+
+mod arc;
+
+pub use self::arc::{Counted, ShelfArc};
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
@@ -28,7 +32,8 @@ const STEP: usize = 16;
 const KEEPS: bool = !cfg!(any(asyncio_loom, tsan, asan));
 
 /// The class of blocks for this layout, and theirs; `None` if none is kept for it.
-const fn class(layout: Layout) -> Option<(usize, Layout)> {
+#[inline]
+const fn class_of(layout: Layout) -> Option<(usize, Layout)> {
     let class = layout.size().saturating_sub(8).div_ceil(STEP);
     if !KEEPS || layout.align() > align_of::<usize>() || class >= CLASSES || layout.size() == 0 {
         return None;
@@ -100,23 +105,52 @@ impl Drop for Shelf {
     }
 }
 
-/// Memory for `T`, not written.
 #[inline]
-pub(crate) fn allocate<T>() -> NonNull<T> {
-    const { assert!(size_of::<T>() > 0, "nothing is kept of nothing") };
-    let fresh = |layout: Layout| {
-        // SAFETY: the size of a cell is not zero, and that of a block neither.
-        NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
-    };
-    let memory = match const { class(Layout::new::<T>()) } {
+fn take_block(class: Option<(usize, Layout)>, layout: Layout) -> NonNull<u8> {
+    match class {
         // A thread whose shelf is gone takes from the allocator.
         Some((class, block)) => {
             let kept = SHELF.try_with(|shelf| shelf.take(class, block)).ok().flatten();
             kept.unwrap_or_else(|| fresh(block))
         }
-        None => fresh(Layout::new::<T>()),
+        None => fresh(layout),
+    }
+}
+
+fn fresh(layout: Layout) -> NonNull<u8> {
+    assert!(layout.size() > 0, "nothing is kept of nothing");
+    // SAFETY: the size is not zero.
+    NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
+}
+
+/// # Safety
+///
+/// [`take_block`] gave the memory for this layout, and nobody has it any more.
+#[inline]
+unsafe fn free_block(class: Option<(usize, Layout)>, layout: Layout, memory: NonNull<u8>) {
+    let layout = match class {
+        Some((class, block)) => {
+            // SAFETY: one layout has one class, and nobody has the memory any more.
+            let put = |shelf: &Shelf| unsafe { shelf.put(class, block, memory) };
+            if SHELF.try_with(put).unwrap_or(false) {
+                return;
+            }
+            block
+        }
+        None => layout,
     };
-    memory.cast()
+    // SAFETY: `fresh` got the memory for this layout.
+    unsafe { dealloc(memory.as_ptr(), layout) }
+}
+
+/// Memory for `T`, not written.
+///
+/// # Panics
+///
+/// If `T` has no size.
+#[inline]
+pub fn allocate<T>() -> NonNull<T> {
+    take_block(const { class_of(Layout::new::<T>()) }, Layout::new::<T>()).cast()
 }
 
 /// Gives the memory back.
@@ -125,21 +159,10 @@ pub(crate) fn allocate<T>() -> NonNull<T> {
 ///
 /// [`allocate`] gave it for the same type, and what was written there has been dropped.
 #[inline]
-pub(crate) unsafe fn free<T>(memory: NonNull<T>) {
-    let memory = memory.cast::<u8>();
-    let layout = match const { class(Layout::new::<T>()) } {
-        Some((class, block)) => {
-            // SAFETY: the same type has the same class, and nobody has the memory any more.
-            let put = |shelf: &Shelf| unsafe { shelf.put(class, block, memory) };
-            if SHELF.try_with(put).unwrap_or(false) {
-                return;
-            }
-            block
-        }
-        None => Layout::new::<T>(),
-    };
-    // SAFETY: `allocate` got the memory for this layout.
-    unsafe { dealloc(memory.as_ptr(), layout) }
+pub unsafe fn free<T>(memory: NonNull<T>) {
+    let layout = Layout::new::<T>();
+    // SAFETY: as the caller promises.
+    unsafe { free_block(const { class_of(Layout::new::<T>()) }, layout, memory.cast()) }
 }
 
 #[cfg(all(test, not(any(asyncio_loom, tsan, asan))))]
@@ -150,16 +173,16 @@ mod tests {
     fn a_class_holds_what_it_is_for_and_wastes_less_than_a_step() {
         for size in 1..=CLASSES * STEP + 64 {
             let layout = Layout::from_size_align(size, 8).unwrap();
-            match class(layout) {
+            match class_of(layout) {
                 Some((class, block)) => {
                     assert!(class < CLASSES && block.size() >= size);
                     assert!(size <= 8 || block.size() - size < STEP);
-                    assert_eq!(super::class(block), Some((class, block)));
+                    assert_eq!(class_of(block), Some((class, block)));
                 }
                 None => assert!(size > (CLASSES - 1) * STEP + 8),
             }
         }
-        assert_eq!(class(Layout::from_size_align(64, 16).unwrap()), None);
+        assert_eq!(class_of(Layout::from_size_align(64, 16).unwrap()), None);
     }
 
     #[test]
