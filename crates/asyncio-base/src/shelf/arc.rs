@@ -12,7 +12,11 @@ use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// As `std::sync::Arc`, without weak pointers.
-pub struct ShelfArc<T: ?Sized>(NonNull<Counted<T>>, PhantomData<Counted<T>>);
+pub struct ShelfArc<T: ?Sized> {
+    counted: NonNull<Counted<T>>,
+    /// It may drop one.
+    owns: PhantomData<Counted<T>>,
+}
 
 /// A value and how many pointers lead to it.
 #[repr(C)]
@@ -41,7 +45,7 @@ impl<T> ShelfArc<T> {
         let memory = take_block(class_of(layout), layout).cast::<Counted<T>>();
         // SAFETY: the memory is for this, and ours.
         unsafe { memory.write(Counted { count: AtomicUsize::new(1), value }) };
-        ShelfArc(memory, PhantomData)
+        ShelfArc { counted: memory, owns: PhantomData }
     }
 
     /// The same pointer to a `U` that the `T` can be seen as, such as a trait object.
@@ -54,9 +58,9 @@ impl<T> ShelfArc<T> {
         self,
         as_unsized: fn(*mut Counted<T>) -> *mut Counted<U>,
     ) -> ShelfArc<U> {
-        let pointer = as_unsized(ManuallyDrop::new(self).0.as_ptr());
+        let pointer = as_unsized(ManuallyDrop::new(self).counted.as_ptr());
         // SAFETY: a coercion of a pointer that is not null.
-        ShelfArc(unsafe { NonNull::new_unchecked(pointer) }, PhantomData)
+        ShelfArc { counted: unsafe { NonNull::new_unchecked(pointer) }, owns: PhantomData }
     }
 }
 
@@ -64,12 +68,12 @@ impl<T: ?Sized> ShelfArc<T> {
     #[inline]
     fn counted(&self) -> &Counted<T> {
         // SAFETY: it lives while there is a pointer to it, and this is one.
-        unsafe { self.0.as_ref() }
+        unsafe { self.counted.as_ref() }
     }
 
     /// Whether both lead to one value.
     pub fn ptr_eq(&self, other: &Self) -> bool {
-        ptr::addr_eq(self.0.as_ptr(), other.0.as_ptr())
+        ptr::addr_eq(self.counted.as_ptr(), other.counted.as_ptr())
     }
 
     /// The last pointer is gone.
@@ -86,9 +90,9 @@ impl<T: ?Sized> ShelfArc<T> {
         }
 
         let layout = Layout::for_value(self.counted());
-        let _give_back = GiveBack(self.0.cast(), layout);
+        let _give_back = GiveBack(self.counted.cast(), layout);
         // SAFETY: nobody else has the value any more.
-        unsafe { ptr::drop_in_place(&raw mut (*self.0.as_ptr()).value) }
+        unsafe { ptr::drop_in_place(&raw mut (*self.counted.as_ptr()).value) }
     }
 }
 
@@ -99,7 +103,7 @@ impl<T: ?Sized> Clone for ShelfArc<T> {
         if self.counted().count.fetch_add(1, Ordering::Relaxed) > MOST {
             std::process::abort();
         }
-        ShelfArc(self.0, PhantomData)
+        ShelfArc { counted: self.counted, owns: PhantomData }
     }
 }
 
@@ -140,7 +144,7 @@ mod tests {
         let one = ShelfArc::new((witness.clone(), [7_u64; 3]));
         let other = one.clone();
         assert!(one.ptr_eq(&other) && !one.ptr_eq(&ShelfArc::new((witness.clone(), [7; 3]))));
-        let there = std::thread::spawn(move || other.1[2]);
+        let there = std::thread::spawn(move || other.deref().1[2]);
         assert_eq!(there.join().unwrap(), 7);
         assert_eq!(Arc::strong_count(&witness), 2);
         drop(one);

@@ -71,14 +71,17 @@ impl Handle {
         function: impl FnOnce() + Send + 'static,
     ) -> Self {
         let origin = Origin { context, location };
-        // SAFETY: coercions.
         Handle(match kind {
-            Kind::Plain => unsafe {
-                ShelfArc::new(Plain::new(origin, function)).unsize(|p| p as _)
-            },
-            Kind::ThreadSafe => unsafe {
-                ShelfArc::new(Waited::new(origin, function)).unsize(|p| p as _)
-            },
+            Kind::Plain => {
+                let callback = ShelfArc::new(Plain::new(origin, function));
+                // SAFETY: a coercion.
+                unsafe { callback.unsize(|callback| callback as _) }
+            }
+            Kind::ThreadSafe => {
+                let callback = ShelfArc::new(Waited::new(origin, function));
+                // SAFETY: a coercion.
+                unsafe { callback.unsize(|callback| callback as _) }
+            }
         })
     }
 
