@@ -1,13 +1,12 @@
 //! asyncio's rule for what may be given where a task is wanted: a task is used as it is, anything else that can be awaited becomes one.
 
-use crate::events::{EventLoop, get_event_loop, open_running_loop};
+use crate::events::{EventLoop, lent_event_loop};
 use crate::tasks::Task;
 use asyncio_task::Spawn;
 use std::error::Error;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::panic::Location;
-use std::rc::Rc;
 
 pub use asyncio_task::IntoTask;
 
@@ -20,12 +19,10 @@ impl Spawn for Here {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let event_loop = match open_running_loop().map_or_else(|| get_event_loop().map(Rc::new), Ok)
-        {
-            Ok(event_loop) => event_loop,
+        match lent_event_loop() {
+            Ok(event_loop) => event_loop.create_task_at(future, self.0),
             Err(error) => panic!("{error}"),
-        };
-        event_loop.create_task_at(future, self.0)
+        }
     }
 }
 

@@ -123,16 +123,10 @@ pub fn try_get_running_loop() -> Result<EventLoop, NoRunningLoop> {
     running_loop().map(|running| (*running).clone()).ok_or(NoRunningLoop)
 }
 
+/// The loop that runs on this thread, without a handle of one's own.
 #[inline]
-fn running_loop() -> Option<Rc<EventLoop>> {
+pub(crate) fn running_loop() -> Option<Rc<EventLoop>> {
     RUNNING.try_with(|running| running.borrow().clone()).ok().flatten()
-}
-
-/// The running loop, lent; `None` where none runs, and on a loop that is being closed, where the caller may end in a destructor of the
-/// program's.
-#[inline]
-pub(crate) fn open_running_loop() -> Option<Rc<EventLoop>> {
-    running_loop().filter(|event_loop| !event_loop.is_closed())
 }
 
 /// The loop that runs on this thread, else the one [set](set_event_loop) for it.
@@ -141,8 +135,19 @@ pub(crate) fn open_running_loop() -> Option<Rc<EventLoop>> {
 ///
 /// If there is neither; none is ever made.
 pub fn get_event_loop() -> Result<EventLoop, NoCurrentLoop> {
-    let set = || SET.try_with(|set| set.borrow().clone()).ok().flatten();
-    try_get_running_loop().ok().or_else(set).ok_or_else(NoCurrentLoop::here)
+    lent_event_loop().map(|event_loop| (*event_loop).clone())
+}
+
+/// As [`get_event_loop`], without a handle of one's own.
+#[inline]
+pub(crate) fn lent_event_loop() -> Result<Rc<EventLoop>, NoCurrentLoop> {
+    running_loop().map_or_else(set_event_loop_of_thread, Ok)
+}
+
+#[cold]
+fn set_event_loop_of_thread() -> Result<Rc<EventLoop>, NoCurrentLoop> {
+    let set = SET.try_with(|set| set.borrow().clone()).ok().flatten();
+    set.map(Rc::new).ok_or_else(NoCurrentLoop::here)
 }
 
 /// Sets this thread's loop, for what is called while none runs; `None` takes it back.

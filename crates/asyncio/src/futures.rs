@@ -3,10 +3,11 @@
 pub(crate) mod main_future;
 
 use crate::diagnostics::ExceptionContext;
-use crate::events::{EventLoop, copied_context, get_event_loop};
+use crate::events::{EventLoop, copied_context, lent_event_loop};
 use crate::exceptions::{CancelledError, InvalidStateError};
 use asyncio_base::context::ContextSlot;
 use asyncio_base::record;
+use asyncio_base::shelf::{ShelfArc, ShelfWeak};
 use asyncio_base::wait::WaitKind;
 use asyncio_scheduler::callback::Kind;
 use asyncio_scheduler::promise::{Held, ListenerId, Outcome, Promise};
@@ -16,7 +17,7 @@ use std::error::Error;
 use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// An error that many awaiters can be given: the default of [`Future`].
@@ -75,7 +76,7 @@ impl<E: fmt::Debug + fmt::Display> Error for FutureError<E> {}
 ///
 /// `asyncio.Future`. Never confused with `std::future::Future`, the trait: this one is a type.
 pub struct Future<T, E = SharedError> {
-    shared: Arc<Shared<T, E>>,
+    shared: ShelfArc<Shared<T, E>>,
     /// This clone's place among the listeners, while it waits.
     waiting: Option<ListenerId>,
     /// Passes a cancel of whoever awaits this clone on to the future.
@@ -142,7 +143,7 @@ impl<T, E, F: FnOnce() + Send> Callback<T, E> for OnCancel<F> {
 }
 
 /// A future that is not kept by this.
-pub(crate) struct WeakFuture<T, E>(Weak<Shared<T, E>>);
+pub(crate) struct WeakFuture<T, E>(ShelfWeak<Shared<T, E>>);
 
 impl<T, E> WeakFuture<T, E> {
     pub(crate) fn upgrade(&self) -> Option<Future<T, E>> {
@@ -164,7 +165,7 @@ impl<T, E> Future<T, E> {
     #[track_caller]
     #[expect(clippy::new_without_default, reason = "it needs a loop, so there is no default")]
     pub fn new() -> Self {
-        match get_event_loop() {
+        match lent_event_loop() {
             Ok(event_loop) => Self::on(&event_loop),
             Err(error) => panic!("{error}"),
         }
@@ -172,9 +173,12 @@ impl<T, E> Future<T, E> {
 
     #[track_caller]
     pub(crate) fn on(event_loop: &EventLoop) -> Self {
-        let (event_loop, location) = (event_loop.clone(), Location::caller());
-        let shared = Shared { event_loop, location, promise: Promise::new() };
-        Future { shared: Arc::new(shared), waiting: None, forward: Forward::new() }
+        let location = Location::caller();
+        let shared = ShelfArc::with(|| {
+            let event_loop = event_loop.clone();
+            Shared { event_loop, location, promise: Promise::new() }
+        });
+        Future { shared, waiting: None, forward: Forward::new() }
     }
 
     /// The loop whose lane runs the done-callbacks.
@@ -276,7 +280,7 @@ impl<T, E> Future<T, E> {
     }
 
     pub(crate) fn downgrade(&self) -> WeakFuture<T, E> {
-        WeakFuture(Arc::downgrade(&self.shared))
+        WeakFuture(self.shared.downgrade())
     }
 
     /// Has `function` called by whoever cancels this future, which is new, at once and on whatever thread that is.

@@ -3,13 +3,13 @@
 pub use asyncio_task::{Task, TaskHandle, TaskId};
 
 use crate::contextvars::Context;
-use crate::events::{EventLoop, copied_context, get_running_loop, open_running_loop};
+use crate::events::{EventLoop, copied_context, get_running_loop, running_loop};
+use crate::exceptions::NoRunningLoop;
 use asyncio_base::context::ContextSlot;
 use asyncio_task::Options;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll};
 
@@ -49,11 +49,10 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    let event_loop = match open_running_loop() {
-        Some(event_loop) => event_loop,
-        None => Rc::new(get_running_loop()),
-    };
-    event_loop.create_task_at(future, location)
+    match running_loop() {
+        Some(event_loop) => event_loop.create_task_at(future, location),
+        None => panic!("{NoRunningLoop}"),
+    }
 }
 
 /// Makes a task of a future that stays on this thread.

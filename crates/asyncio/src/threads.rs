@@ -1,8 +1,8 @@
 //! Between the loop and threads: `to_thread`, `run_in_executor`, `run_coroutine_threadsafe`.
 
 use crate::diagnostics::{Diagnostics, ExceptionContext};
-use crate::events::{EventLoop, copied_context, get_running_loop, open_running_loop};
-use crate::exceptions::{JoinError, LoopClosed};
+use crate::events::{EventLoop, copied_context, get_running_loop, running_loop};
+use crate::exceptions::{JoinError, LoopClosed, NoRunningLoop};
 use crate::executors::{ConcurrentFuture, Executor, ExecutorTimeout, SubmitError, submit_to};
 use crate::futures::{Future, SharedError, WeakFuture};
 use crate::tasks::{Task, TaskBuilder};
@@ -100,10 +100,8 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let executor = match open_running_loop() {
-        Some(running) => running.default_executor().get(),
-        None => get_running_loop().default_executor().get(),
-    };
+    let Some(running) = running_loop() else { panic!("{NoRunningLoop}") };
+    let executor = running.default_executor().get();
     let submitted = executor.and_then(|executor| submit_to(&*executor, copied_context(), function));
     match submitted {
         Ok(job) => State::Started(Unstarted(job)),

@@ -1,4 +1,8 @@
 //! A shared pointer whose memory comes from the [shelf](super) and goes back there.
+//!
+//! `count` counts the pointers that keep the value, `weak` those that only keep the memory, and one for all of the former together. The value is
+//! dropped by whoever takes `count` to 0, the memory given back by whoever takes `weak` to 0. Where no weak pointer was made the latter costs
+//! no exchange: with `count` at 0 and `weak` at 1 there is nobody left who could make one.
 
 use super::{class_of, free_block, take_block};
 use std::alloc::Layout;
@@ -11,7 +15,7 @@ use std::ptr::{self, NonNull};
 // Not loom's: as with std's `Arc`, the count is no part of a model.
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// As `std::sync::Arc`, without weak pointers.
+/// As `std::sync::Arc`.
 pub struct ShelfArc<T: ?Sized> {
     counted: NonNull<Counted<T>>,
     /// It may drop one.
@@ -23,7 +27,15 @@ pub struct ShelfArc<T: ?Sized> {
 #[derive(Debug)]
 pub struct Counted<T: ?Sized> {
     count: AtomicUsize,
+    weak: AtomicUsize,
     value: T,
+}
+
+/// As `std::sync::Weak`.
+pub struct ShelfWeak<T> {
+    counted: NonNull<Counted<T>>,
+    /// Whoever upgrades it may drop one.
+    owns: PhantomData<Counted<T>>,
 }
 
 /// Beyond this somebody leaks clones in a loop.
@@ -34,6 +46,11 @@ unsafe impl<T: ?Sized + Send + Sync> Send for ShelfArc<T> {}
 // SAFETY: as above.
 unsafe impl<T: ?Sized + Send + Sync> Sync for ShelfArc<T> {}
 
+// SAFETY: as above: it may be upgraded anywhere.
+unsafe impl<T: Send + Sync> Send for ShelfWeak<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for ShelfWeak<T> {}
+
 impl<T: ?Sized + RefUnwindSafe> UnwindSafe for ShelfArc<T> {}
 impl<T: ?Sized + RefUnwindSafe> RefUnwindSafe for ShelfArc<T> {}
 
@@ -41,10 +58,19 @@ impl<T> ShelfArc<T> {
     /// Puts a value where it can be shared.
     #[inline]
     pub fn new(value: T) -> Self {
+        Self::with(|| value)
+    }
+
+    /// As [`new`](Self::new), with the value made in its place; should that panic, the memory is lost.
+    #[inline]
+    pub fn with(make: impl FnOnce() -> T) -> Self {
         let layout = Layout::new::<Counted<T>>();
         let memory = take_block(class_of(layout), layout).cast::<Counted<T>>();
         // SAFETY: the memory is for this, and ours.
-        unsafe { memory.write(Counted { count: AtomicUsize::new(1), value }) };
+        unsafe {
+            let (count, weak) = (AtomicUsize::new(1), AtomicUsize::new(1));
+            memory.write(Counted { count, weak, value: make() });
+        }
         ShelfArc { counted: memory, owns: PhantomData }
     }
 
@@ -79,20 +105,60 @@ impl<T: ?Sized> ShelfArc<T> {
     /// The last pointer is gone.
     #[inline(never)]
     fn free(&mut self) {
-        /// Also after a panic of the value's destructor.
-        struct GiveBack(NonNull<u8>, Layout);
-
-        impl Drop for GiveBack {
-            fn drop(&mut self) {
-                // SAFETY: `new` got the block for this layout, and the value is dropped.
-                unsafe { free_block(class_of(self.1), self.1, self.0) }
-            }
-        }
-
-        let layout = Layout::for_value(self.counted());
-        let _give_back = GiveBack(self.counted.cast(), layout);
+        let _last =
+            Memory(&self.counted().weak, Layout::for_value(self.counted()), self.counted.cast());
         // SAFETY: nobody else has the value any more.
         unsafe { ptr::drop_in_place(&raw mut (*self.counted.as_ptr()).value) }
+    }
+}
+
+/// One count of `weak`, also after a panic of the value's destructor.
+struct Memory<'a>(&'a AtomicUsize, Layout, NonNull<u8>);
+
+impl Drop for Memory<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let &mut Memory(weak, layout, memory) = self;
+        if weak.load(Ordering::Acquire) == 1 || weak.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // SAFETY: `new` got the block for this layout; the value is dropped, and nobody else has the memory.
+            unsafe { free_block(class_of(layout), layout, memory) }
+        }
+    }
+}
+
+impl<T> ShelfArc<T> {
+    /// A pointer that does not keep the value.
+    pub fn downgrade(&self) -> ShelfWeak<T> {
+        if self.counted().weak.fetch_add(1, Ordering::Relaxed) > MOST {
+            std::process::abort();
+        }
+        ShelfWeak { counted: self.counted, owns: PhantomData }
+    }
+}
+
+impl<T> ShelfWeak<T> {
+    /// The value, if somebody keeps it.
+    pub fn upgrade(&self) -> Option<ShelfArc<T>> {
+        // SAFETY: the memory stays while there is a weak pointer. The value is looked at only by way of the outcome, which keeps it.
+        let count = unsafe { &(*self.counted.as_ptr()).count };
+        let one_more = |count| (count > 0).then_some(count + 1);
+        // Acquire: what others did with the value before the last one counted down is seen by whoever counts up.
+        count.fetch_update(Ordering::Acquire, Ordering::Relaxed, one_more).ok()?;
+        Some(ShelfArc { counted: self.counted, owns: PhantomData })
+    }
+}
+
+impl<T> Drop for ShelfWeak<T> {
+    fn drop(&mut self) {
+        // SAFETY: as in `upgrade`.
+        let weak = unsafe { &(*self.counted.as_ptr()).weak };
+        drop(Memory(weak, Layout::new::<Counted<T>>(), self.counted.cast()));
+    }
+}
+
+impl<T> fmt::Debug for ShelfWeak<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(Weak)")
     }
 }
 
@@ -161,6 +227,19 @@ mod tests {
         assert_eq!(erased(10), 12);
         drop(erased);
         assert_eq!(Arc::strong_count(&witness), 1);
+    }
+
+    #[test]
+    fn a_weak_pointer_keeps_the_memory_alone() {
+        let witness = Arc::new(());
+        let strong = ShelfArc::new(witness.clone());
+        let (one, other) = (strong.downgrade(), strong.downgrade());
+        drop(strong.clone());
+        assert!(one.upgrade().is_some_and(|again| again.ptr_eq(&strong)));
+        drop(other);
+        drop(strong);
+        assert_eq!(Arc::strong_count(&witness), 1);
+        assert!(one.upgrade().is_none());
     }
 
     #[test]

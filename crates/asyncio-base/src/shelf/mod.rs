@@ -15,7 +15,7 @@
 
 mod arc;
 
-pub use self::arc::{Counted, ShelfArc};
+pub use self::arc::{Counted, ShelfArc, ShelfWeak};
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
