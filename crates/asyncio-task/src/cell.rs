@@ -45,9 +45,10 @@ where
     F::Output: 'static,
     S: Schedule,
 {
+    // First the memory: what is made afterwards is made in it.
+    let pointer = shelf::allocate::<Cell<F, S>>();
     let header = Header::new(Cell::<F, S>::VTABLE, context, location);
     let cell = Cell { header, scheduler, stage: UnsafeCell::new(Stage::Future(future)) };
-    let pointer = shelf::allocate::<Cell<F, S>>();
     // SAFETY: the memory is for a cell, and ours.
     unsafe { pointer.write(cell) };
     RawTask::new(pointer.cast::<Header>())

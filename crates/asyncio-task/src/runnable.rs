@@ -200,6 +200,7 @@ struct Outcome {
 }
 
 impl Outcome {
+    #[inline(always)]
     fn decide(&self, task: RawTask) -> Result<Completed, Refused> {
         task.header().state.complete(self.flags, self.is_value, self.has_output)
     }

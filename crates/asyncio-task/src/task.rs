@@ -437,12 +437,13 @@ impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         // Dropped last, when the handle is done with the cell: a waker's destructor is user code.
         let _waker = self.take_waker();
-        let state = self.state();
-        if state.drop_handle_early() {
+        if self.state().drop_handle_early() {
             return;
         }
-        drop_output(self.raw);
-        if state.release(HANDLE) {
+        if self.output().is_some() {
+            drop_output(self.raw);
+        }
+        if self.state().release(HANDLE) {
             // SAFETY: the word said that no claim is left.
             unsafe { self.raw.free() };
         }

@@ -69,7 +69,7 @@ impl ContextSlot {
     /// Whether nothing was ever set or inherited.
     #[inline]
     pub fn is_empty(&self) -> bool {
-        matches!(self.word(), Word::Empty)
+        self.0.load(Ordering::Acquire).is_null()
     }
 
     /// Whether both are the same map as they were inherited; for tests.
@@ -142,9 +142,14 @@ impl ContextSlot {
     /// A slot that starts with a copy of this one's values. A copy of nothing is empty and costs nothing; a copy of what was inherited costs a count.
     #[inline]
     pub fn copy(&self) -> ContextSlot {
+        if self.is_empty() { ContextSlot::new() } else { self.copy_values() }
+    }
+
+    #[inline(never)]
+    fn copy_values(&self) -> ContextSlot {
         let word = self.0.load(Ordering::Acquire);
         let map = match Word::of(word) {
-            Word::Empty => return ContextSlot::new(),
+            Word::Empty => None,
             Word::Map(map) => {
                 // SAFETY: as in `value`; the count is the new slot's.
                 unsafe { Arc::increment_strong_count(map) };
