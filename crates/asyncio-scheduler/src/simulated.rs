@@ -37,6 +37,9 @@ pub trait Simulation {
     /// Whether some task that waits is to be woken for no reason.
     fn wakes_for_no_reason(&self) -> bool;
 
+    /// Between two steps: what threads besides the workers would do may happen now.
+    fn meanwhile(&self);
+
     /// A turn is about to be run; false to stop the run before it.
     fn begins(&self, worker: usize, turn: Turn<'_>) -> bool;
 
@@ -137,8 +140,11 @@ impl<'a> Stage<'a> {
 
     /// Lets the driver wake what is due, and gathers what is queued.
     fn collect(&mut self) {
-        if !self.simulation.is_in_order() && self.simulation.wakes_for_no_reason() {
-            self.wake_somebody();
+        if !self.simulation.is_in_order() {
+            if self.simulation.wakes_for_no_reason() {
+                self.wake_somebody();
+            }
+            self.simulation.meanwhile();
         }
         self.report_intruders();
         self.workers[self.current].turn(Wait::No);

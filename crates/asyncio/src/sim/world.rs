@@ -29,6 +29,9 @@ use std::time::{Duration, Instant};
 /// A wake-up for no reason once in so many steps.
 const SPURIOUS: u64 = 32;
 
+/// A job that waits runs before the next step once in so many; when nothing is ready it does.
+const JOB_ENDS: u64 = 4;
+
 /// The moment at which all simulations of the process begin.
 fn beginning() -> Instant {
     static BEGINNING: OnceLock<Instant> = OnceLock::new();
@@ -354,6 +357,16 @@ impl Simulation for World {
 
     fn choose(&self, bound: usize) -> usize {
         self.state.lock().choices.below(bound)
+    }
+
+    fn meanwhile(&self) {
+        let ends = {
+            let mut state = self.state.lock();
+            !state.jobs.is_empty() && state.probe.is_none() && state.choices.one_in(JOB_ENDS)
+        };
+        if ends {
+            self.run_job();
+        }
     }
 
     fn wakes_for_no_reason(&self) -> bool {

@@ -93,6 +93,11 @@ pub(crate) fn run<F: Future>(
     }
 }
 
+/// As [`run`], by as many seeds as are asked for.
+pub(crate) fn run_all<F: Future>(name: &str, scenario: impl Fn() -> F) {
+    run(name, seeds(), |sim| sim.steps(STEPS), scenario);
+}
+
 type Told = Result<Option<(asyncio::sim::Explored, Instant)>, Box<Failure>>;
 
 fn explore_unless_asked<F: Future>(

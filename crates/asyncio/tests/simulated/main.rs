@@ -3,8 +3,12 @@
 //! `ASYNCIO_SEEDS` says by how many seeds (1000 unless it is set), `ASYNCIO_SEED` which one only: a number or a schedule. `.ci/simulate` is the long run.
 
 mod channels;
+mod futures;
 mod groups;
 mod harness;
 mod locks;
 mod queues;
+mod streams;
+mod tasks;
+mod threads;
 mod together;
