@@ -14,6 +14,7 @@ use std::sync::Mutex;
 ///
 /// `asyncio.CancelledError`; the message is the one given to `cancel`.
 #[derive(Clone, Debug)]
+#[must_use = "it is passed on by `propagate`, or ended on purpose by `swallow`"]
 pub struct CancelledError {
     message: Option<Cow<'static, str>>,
     /// Who asked, for raising it again.

@@ -191,7 +191,7 @@ struct DoesNotCompile;
 ///
 /// CPython test_tasks: test_issue46672
 ///
-/// ```compile_fail,E0277
+/// ```compile_fail,E0599
 /// # asyncio::run(async {
 /// asyncio::gather!(async {}, 5).await;
 /// # });
@@ -229,3 +229,188 @@ struct DoesNotCompile;
 /// let group = asyncio::TaskGroup::<std::io::Error>::new();
 /// ```
 struct MustNotCompileEither;
+
+/// Tasks and cancellation: what a program cannot get wrong.
+///
+/// A future that is not `Send` is no task that any worker may run, nor a child of a group; `create_local_task` makes one that stays:
+///
+/// ```compile_fail
+/// asyncio::run(async {
+///     let not_send = std::rc::Rc::new(());
+///     asyncio::create_task(async move { drop(not_send) }).await
+/// });
+/// ```
+///
+/// ```compile_fail
+/// # asyncio::run(async {
+/// asyncio::TaskGroup::<std::io::Error>::scope(async |tg| {
+///     let not_send = std::rc::Rc::new(());
+///     tg.spawn(async move { drop(not_send) }).detach();
+///     Ok(())
+/// })
+/// .await
+/// # });
+/// ```
+///
+/// ```
+/// asyncio::run(async {
+///     let not_send = std::rc::Rc::new(());
+///     asyncio::create_local_task(async move { drop(not_send) }).await
+/// })
+/// .unwrap();
+/// ```
+///
+/// A task borrows nothing from its maker, who may be gone before; the children of `scope` do:
+///
+/// ```compile_fail,E0597
+/// asyncio::run(async {
+///     let text = String::new();
+///     let borrowed = &text;
+///     asyncio::create_task(async move { borrowed.len() }).await
+/// });
+/// ```
+///
+/// ```compile_fail,E0597
+/// asyncio::run(async {
+///     let text = String::new();
+///     let borrowed = &text;
+///     asyncio::gather([async move { borrowed.len() }]).await
+/// });
+/// ```
+///
+/// ```
+/// asyncio::run(async {
+///     let text = String::new();
+///     let borrowed = &text;
+///     asyncio::scope(|s| async move { s.spawn(async { borrowed.len() }).await }).await
+/// });
+/// ```
+///
+/// A child of `scope` does not outlive it, and borrows nothing that is made inside:
+///
+/// ```compile_fail,E0597
+/// # asyncio::run(async {
+/// let mut kept = None;
+/// {
+///     let text = String::new();
+///     let borrowed = &text;
+///     let kept = &mut kept;
+///     asyncio::scope(|s| async move { *kept = Some(s.spawn(async { borrowed })) }).await;
+/// }
+/// kept.unwrap().await;
+/// # });
+/// ```
+///
+/// A lock's guard of the standard library is not held over an await in a task:
+///
+/// ```compile_fail
+/// # asyncio::run(async {
+/// static LOCK: std::sync::Mutex<u32> = std::sync::Mutex::new(0);
+/// asyncio::create_task(async {
+///     let guard = LOCK.lock().unwrap();
+///     asyncio::yield_now().await;
+///     drop(guard);
+/// });
+/// # });
+/// ```
+///
+/// What `catch_cancelled` gives is looked at before there is a value:
+///
+/// ```compile_fail,E0308
+/// # asyncio::run(async {
+/// let value: u32 = asyncio::catch_cancelled(async { 1 }).await;
+/// # });
+/// ```
+///
+/// A cancellation that was caught is not forgotten: not the result,
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # asyncio::run(async {
+/// asyncio::catch_cancelled(async {}).await;
+/// # });
+/// ```
+///
+/// not the error,
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # asyncio::run(async {
+/// asyncio::catch_cancelled(async {}).await.unwrap_err();
+/// # });
+/// ```
+///
+/// nor that passing it on has to be awaited; and it is passed on once:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # async fn f(cancelled: asyncio::CancelledError) {
+/// cancelled.propagate::<()>();
+/// # }
+/// ```
+///
+/// ```compile_fail,E0382
+/// # async fn f(cancelled: asyncio::CancelledError) {
+/// cancelled.swallow();
+/// cancelled.propagate::<()>().await
+/// # }
+/// ```
+///
+/// Nothing of all this happens without an await, and a task that nobody keeps is let go on purpose:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # async fn f() {
+/// asyncio::timeout(asyncio::secs(1.0), async {});
+/// # }
+/// ```
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// # async fn f() {
+/// asyncio::create_task(async {});
+/// # }
+/// ```
+///
+/// Who awaits a task by value has its result, once:
+///
+/// ```compile_fail,E0382
+/// # asyncio::run(async {
+/// let task = asyncio::create_task(async { 1 });
+/// task.await.unwrap();
+/// task.await.unwrap();
+/// # });
+/// ```
+///
+/// The branches of `race!` end alike:
+///
+/// ```compile_fail,E0271
+/// # asyncio::run(async {
+/// asyncio::race!(async { 1 }, async { "two" }).await;
+/// # });
+/// ```
+///
+/// CPython test_tasks: test_wait_invalid_args
+/// A wait is for tasks, several of them:
+///
+/// ```compile_fail,E0277
+/// # asyncio::run(async {
+/// asyncio::wait(asyncio::create_task(async {})).await;
+/// # });
+/// ```
+///
+/// ```compile_fail,E0277
+/// # asyncio::run(async {
+/// asyncio::wait([async {}]).await;
+/// # });
+/// ```
+///
+/// CPython test_tasks: test_wait_errors
+/// There are three ways to wait:
+///
+/// ```compile_fail,E0308
+/// # asyncio::run(async {
+/// asyncio::wait([asyncio::create_task(async {})]).return_when(-1).await;
+/// # });
+/// ```
+struct MustNotCompileInTasks;

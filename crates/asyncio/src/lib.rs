@@ -112,25 +112,9 @@ pub mod sync {
 /// async fn main() {}
 /// ```
 ///
-/// A future that is not `Send` cannot become a task that any worker may run:
-///
-/// ```compile_fail
-/// let not_send = std::rc::Rc::new(());
-/// asyncio::create_task(async move { drop(not_send) });
-/// ```
-///
-/// and a task may not borrow from its maker:
-///
-/// ```compile_fail
-/// asyncio::run(async {
-///     let text = String::new();
-///     asyncio::create_task(async { text.len() }).await
-/// });
-/// ```
-///
 /// A coroutine that is not a future is refused by its type:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// asyncio::run(123);
 /// ```
 #[cfg(doctest)]
