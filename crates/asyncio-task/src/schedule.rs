@@ -77,7 +77,7 @@ pub struct Options {
 ///
 /// The task may run on any thread, so the future and its output have to be `Send`; what borrows a frame does not live long enough:
 ///
-/// ```compile_fail,E0277
+/// ```compile_fail
 /// # use asyncio_task::{Options, Schedule, spawn};
 /// # fn f(scheduler: impl Schedule) {
 /// let value = std::rc::Rc::new(1);
