@@ -78,11 +78,6 @@ pub fn waits_for_whom(task: u64) -> Option<u64> {
     NOTES.try_with(|notes| whom(&notes.borrow())).ok().flatten()
 }
 
-/// Forgets what a task said when it last began to wait, so that what it says next is the latest.
-pub fn forget_wait(task: u64) {
-    let _ = NOTES.try_with(|notes| notes.borrow_mut().waits.remove(&task));
-}
-
 /// Runs `f` while this thread is observed. Calls nest.
 pub fn observed<R>(f: impl FnOnce() -> R) -> R {
     struct Restore(bool);
@@ -127,8 +122,6 @@ mod tests {
             assert_eq!(waits_for_whom(2), Some(3));
             as_task(2, || waits_for_task(7));
             assert_eq!(waits_for_whom(2), Some(7));
-            forget_wait(2);
-            assert_eq!(waits_for_whom(2), None);
         });
     }
 

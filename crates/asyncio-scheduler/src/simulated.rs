@@ -43,6 +43,9 @@ pub trait Simulation {
     /// A turn is about to be run; false to stop the run before it.
     fn begins(&self, worker: usize, turn: Turn<'_>) -> bool;
 
+    /// The turn that began last has ended.
+    fn ended(&self);
+
     /// After how many operations that need not wait the task about to run lets others run, at most so many. Not asked with one worker, where a
     /// task runs until it waits.
     fn budget(&self, most: u32) -> u32;
@@ -216,6 +219,7 @@ impl<'a> Stage<'a> {
         }
         self.become_worker(worker);
         self.run(entry, self.pools[pool].is_pinned);
+        self.simulation.ended();
         self.gather();
         true
     }

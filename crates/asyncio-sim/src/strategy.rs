@@ -133,6 +133,9 @@ const FALLEN: u64 = 1 << 32;
 const SHORTEST: u64 = 4;
 const LENGTHS: u64 = 8;
 
+/// At every so-manieth pick the highest falls behind, whatever it does: one that asks again and again whether others are done lets them run in the end.
+const PATIENCE: u64 = 1024;
+
 impl Priorities {
     fn new(depth: u32, seed: u64) -> Self {
         // Not the row that the choices are drawn from.
@@ -148,11 +151,18 @@ impl Priorities {
         let highest = highest.expect("one of none cannot be picked");
         while self.falls.last() == Some(&self.step) {
             self.falls.pop();
-            self.lowest -= 1;
-            self.of.insert(key(highest), self.lowest);
+            self.fall(key(highest));
         }
         self.step += 1;
+        if self.step % PATIENCE == 0 {
+            self.fall(key(highest));
+        }
         highest
+    }
+
+    fn fall(&mut self, key: u64) {
+        self.lowest -= 1;
+        self.of.insert(key, self.lowest);
     }
 
     fn priority(&mut self, key: u64) -> u64 {
@@ -207,6 +217,18 @@ mod tests {
         for depth in 1..4 {
             let most = (0..200).map(|seed| switches(Strategy::Pct(depth), seed)).max();
             assert_eq!(most, Some(depth as usize - 1));
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        for seed in 0..50 {
+            let (mut choices, mut picker) =
+                (Choices::seeded(seed), Picker::new(Strategy::Pct(1), seed));
+            let mut picked = [0; 3];
+            (0..20_000)
+                .for_each(|_| picked[picker.pick(&mut choices, 3, |index| index as u64)] += 1);
+            assert!(picked.iter().all(|&times| times > 1000), "{picked:?}");
         }
     }
 

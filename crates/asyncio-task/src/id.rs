@@ -6,7 +6,7 @@ use std::fmt;
 // A statistics-like counter that outlives any model: loom need not see it, and its atomics cannot be statics.
 use std::sync::atomic::AtomicU64;
 
-/// A task's number, unique in the process; never 0.
+/// A task's number, unique in the process; never 0. Each simulation has its own, which are written as if they began with 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(u64);
 
@@ -43,8 +43,25 @@ impl TaskId {
     }
 }
 
+/// The numbers of simulations are above this, and never those of a task that another thread brings in.
+const SIMULATED: u64 = 1 << 48;
+
+/// Runs `f`, in which this thread numbers its tasks anew: for a simulation, whose runs are to be the same to the letter.
+pub fn numbered_anew<R>(f: impl FnOnce() -> R) -> R {
+    struct Back((u64, u64));
+
+    impl Drop for Back {
+        fn drop(&mut self) {
+            BLOCK_LEFT.set(self.0);
+        }
+    }
+
+    let _back = Back(BLOCK_LEFT.replace((SIMULATED + 1, u64::MAX)));
+    f()
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        (self.0 % SIMULATED).fmt(f)
     }
 }

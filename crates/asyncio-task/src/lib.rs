@@ -54,7 +54,7 @@ pub use cold::CallbackId;
 pub use error::{CancelledError, InvalidStateError, JoinError, PanicError};
 pub use finished::Finished;
 pub use handle::{TaskHandle, current};
-pub use id::TaskId;
+pub use id::{TaskId, numbered_anew};
 pub use into_task::{IntoTask, Spawn};
 pub use list::TaskList;
 pub use panics::contain;

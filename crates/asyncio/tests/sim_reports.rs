@@ -37,7 +37,7 @@ fn a_task_that_is_left_behind_is_named() {
         &failures,
         &["leak: ", "\"forgotten\" (made at crates/asyncio/tests/sim_reports.rs:"],
     );
-    assert_told(&failures, &["waits at ", "for an event that nobody sets"]);
+    assert_told(&failures, &["waits at ", "for an event"]);
     let is_leak = |failure: &Failure| match &failure.kind {
         FailureKind::Leak { tasks } => tasks.len() == 1 && &*tasks[0].name == "forgotten",
         _ => false,
@@ -100,6 +100,52 @@ fn a_run_without_end_is_stopped() {
     });
     let failure = ran.unwrap_err();
     assert!(matches!(failure.kind, FailureKind::StepLimit { limit: 1000, .. }), "{failure}");
+}
+
+#[test]
+fn a_task_that_asks_again_and_again_is_no_run_without_end() {
+    for seed in 0..8 {
+        let ran = Sim::new(seed).strategy(Strategy::Pct(1)).steps(20_000).run(async {
+            let task = create_task(yield_now());
+            while !task.done() {
+                yield_now().await;
+            }
+        });
+        ran.unwrap();
+    }
+}
+
+#[test]
+fn a_report_is_the_same_to_the_letter_and_tells_what_each_step_did() {
+    let report = || {
+        let failure = Sim::new(1).spurious_wakes(false).run(async {
+            let event = Arc::new(Event::new());
+            let waiter = event.clone();
+            let task = create_task(async move {
+                sleep(secs(1.0)).await;
+                waiter.wait().await;
+            });
+            task.await.unwrap();
+        });
+        failure.unwrap_err().to_string()
+    };
+    let told = report();
+    assert_eq!(told, report());
+    let steps: Vec<&str> = told.lines().filter(|line| line.starts_with("  step")).collect();
+    let did = ["\"main\" (made at ", "\"Task-2\" (made at ", "\"Task-2\" waits at "];
+    assert_eq!(steps.len(), did.len(), "{told}");
+    assert!(steps.iter().zip(did).all(|(step, did)| step.contains(did)), "{told}");
+    assert!(steps[0].contains(" waits for the end of the task made at "), "{told}");
+    assert!(steps[1].ends_with(" for a time to come") && steps[2].ends_with(" for an event"));
+}
+
+#[test]
+fn what_comes_of_an_escape_is_not_what_is_told() {
+    let failures = failures(|| async {
+        asyncio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("expected: it fails")
+    });
+    let is_escape = |failure: &Failure| matches!(failure.kind, FailureKind::Escape { .. });
+    assert!(failures.iter().all(is_escape), "{failures:?}");
 }
 
 #[test]

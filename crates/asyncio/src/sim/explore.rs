@@ -2,8 +2,7 @@
 
 use super::failure::{Failure, FailureKind};
 use super::world::World;
-use super::{Sim, Strategy, coverage};
-use asyncio_base::observe::observed;
+use super::{Sim, Strategy, apart, coverage};
 use asyncio_sim::{Schedule, shrink};
 use std::cell::Cell;
 use std::future::Future;
@@ -123,7 +122,7 @@ where
 
     fn run_in(&mut self, sim: &Sim, world: &Arc<World>) -> Result<u64, Box<Failure>> {
         let main = async { (self.scenario)().await };
-        let ran = observed(|| sim.run_in(world, main, self.place));
+        let ran = apart(|| sim.run_in(world, main, self.place));
         let checked = ran.and_then(|output| match (self.check)(output) {
             Some(error) => Err(FailureKind::Returned(error)),
             None => Ok(world.step()),
@@ -137,7 +136,8 @@ where
         let worlds = [sim.make_world(), sim.make_world()];
         let steps = self.run_in(&sim, &worlds[0])?;
         self.run_in(&sim, &worlds[1])?;
-        match difference(&worlds) {
+        let second = worlds[1].take_trace();
+        match worlds[0].take_trace().difference(&second) {
             None => Ok(steps),
             Some((first, second)) => {
                 Err(sim.failure(FailureKind::NotDeterministic { first, second }, &worlds[1]))
@@ -147,8 +147,12 @@ where
 
     /// The same failure by a simpler schedule, if there is one.
     fn simplest(&mut self, sim: &Sim, failure: Box<Failure>) -> Box<Failure> {
-        let is_of_one_run = !matches!(failure.kind, FailureKind::NotDeterministic { .. });
-        if sim.followed() == Strategy::Fifo || !is_of_one_run {
+        // The plainest schedule lets one task run again and again: it is without end where a fair one is not.
+        let stays = matches!(
+            failure.kind,
+            FailureKind::NotDeterministic { .. } | FailureKind::StepLimit { .. }
+        );
+        if sim.followed() == Strategy::Fifo || stays {
             return failure;
         }
         let mut best = None;
@@ -186,17 +190,6 @@ fn without_run(kind: FailureKind, explored: Explored) -> Box<Failure> {
         trace: Vec::new(),
         replay: None,
     })
-}
-
-/// The first step in which two runs differ.
-fn difference(worlds: &[Arc<World>; 2]) -> Option<(String, String)> {
-    let [first, second] = worlds.each_ref().map(|w| w.with_trace(|t| t.events().to_vec()));
-    let step = (0..first.len().max(second.len())).find(|&at| first.get(at) != second.get(at))?;
-    let line = |world: &World, event: Option<&super::trace::Event>| match event {
-        Some(&event) => world.with_trace(|trace| trace.line(step, event)),
-        None => "the run was over".to_owned(),
-    };
-    Some((line(&worlds[0], first.get(step)), line(&worlds[1], second.get(step))))
 }
 
 thread_local! {

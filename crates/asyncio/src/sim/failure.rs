@@ -97,13 +97,13 @@ pub enum FailureKind {
 }
 
 impl Failure {
-    /// Fails the test that this thread runs: with main's panic if it is one, else with a panic that says what went wrong. The report is written to standard
-    /// error first.
+    /// Fails the test that this thread runs: with main's panic if it is one, else with one that says what went wrong. The report is written to standard
+    /// error first, and nothing else: where *this* code is does not help anybody.
     pub(super) fn fail_test(self) -> ! {
-        eprintln!("{self}");
+        eprint!("{self}");
         match self.kind {
             FailureKind::Panic(panic) => resume_unwind(panic),
-            kind => panic!("{}", Summary(&kind)),
+            kind => resume_unwind(Box::new(Summary(&kind).to_string())),
         }
     }
 }
@@ -139,10 +139,10 @@ impl fmt::Display for Summary<'_> {
                 f.write_str("deadlock: nothing can run, no timer is set, and main has not ended")
             }
             FailureKind::LostWakeUp { .. } => f.write_str(
-                "lost wake-up: nothing can run and no timer is set, but a task goes on when it is polled",
+                "lost wake-up: a task could go on, but nobody has woken it, and nothing else can run",
             ),
             FailureKind::Leak { .. } => {
-                f.write_str("leak: main has ended, and tasks are left that wait for ever")
+                f.write_str("leak: main has ended, and has left tasks that wait")
             }
             FailureKind::StepLimit { limit, .. } => {
                 write!(f, "no end: the run has made {limit} steps")
@@ -183,10 +183,10 @@ struct Details<'a>(&'a FailureKind);
 impl fmt::Display for Details<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            FailureKind::Deadlock { waiting }
-            | FailureKind::StepLimit { waiting, .. }
-            | FailureKind::TimeLimit { waiting, .. }
-            | FailureKind::Leak { tasks: waiting } => {
+            FailureKind::StepLimit { waiting, .. } | FailureKind::TimeLimit { waiting, .. } => {
+                list(f, waiting, waiting)
+            }
+            FailureKind::Deadlock { waiting } => {
                 list(f, waiting, waiting)?;
                 match circle(waiting) {
                     Some(circle) => {
@@ -194,13 +194,25 @@ impl fmt::Display for Details<'_> {
                         let names: Vec<String> = names.map(|t| format!("\"{}\"", t.name)).collect();
                         writeln!(f, "  each waits for the next: {}", names.join(" -> "))
                     }
-                    None => Ok(()),
+                    None => f.write_str(
+                        "  hint: a simulation does not wait for threads of your own: use to_thread, or #[asyncio::test(real)]\n",
+                    ),
                 }
+            }
+            FailureKind::Leak { tasks } => {
+                list(f, tasks, tasks)?;
+                f.write_str("  hint: await or cancel them, or let a TaskGroup do that\n")
             }
             FailureKind::LostWakeUp { task, waiting } => {
                 list(f, task.as_slice(), waiting)?;
-                f.write_str("all tasks:\n")?;
-                list(f, waiting, waiting)
+                let is_other =
+                    |other: &&Waiting| task.as_ref().is_none_or(|task| task.id != other.id);
+                let others: Vec<Waiting> = waiting.iter().filter(is_other).cloned().collect();
+                if !others.is_empty() {
+                    f.write_str("the others:\n")?;
+                    list(f, &others, waiting)?;
+                }
+                f.write_str("  hint: a future that returns Pending keeps cx.waker(), and whoever changes what it waits for wakes that\n")
             }
             FailureKind::Intruder { task } => {
                 writeln!(f, "  it is {}", InWords(task, std::slice::from_ref(task)))

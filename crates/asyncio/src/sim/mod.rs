@@ -49,7 +49,7 @@ use crate::runners::Runner;
 use asyncio_base::context::ContextSlot;
 use asyncio_base::observe::observed;
 use asyncio_sim::{Choices, Picker, Rng};
-use asyncio_task::Options;
+use asyncio_task::{Options, numbered_anew};
 use std::future::IntoFuture;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
@@ -93,6 +93,11 @@ pub struct Sim {
     allows_leaks: bool,
     replay: Option<Schedule>,
     keeps_trace: bool,
+}
+
+/// Runs `f`, whose tasks are observed and have numbers of their own.
+fn apart<R>(f: impl FnOnce() -> R) -> R {
+    observed(|| numbered_anew(f))
 }
 
 /// How many workers are played unless something else is said.
@@ -194,7 +199,7 @@ impl Sim {
         assert!(try_get_running_loop().is_err(), "a simulation cannot be run inside a loop");
         let world = self.make_world();
         let place = Location::caller();
-        let ended = observed(|| self.run_in(&world, main, place));
+        let ended = apart(|| self.run_in(&world, main, place));
         ended.map_err(|kind| self.failure(kind, &world))
     }
 
@@ -246,12 +251,11 @@ impl Sim {
         let run = || event_loop.run_main_at(main, options, place, |_task| {});
         let outcome = catch_unwind(AssertUnwindSafe(run));
         world.check_probe();
-        if !matches!(outcome, Ok(Ok(_))) {
-            world.main_is_over();
-        }
+        world.main_is_over();
         let outcome = match (world.take_end(), outcome) {
-            (_, Err(panic)) => Err(FailureKind::Panic(panic)),
+            // Whatever came of it afterwards.
             (Some(end), _) => Err(end),
+            (None, Err(panic)) => Err(FailureKind::Panic(panic)),
             (None, Ok(Ok(output))) => self.check_leaks(world, &event_loop).map(|()| output),
             (None, Ok(Err(RunError::Cancelled(_)))) => Err(FailureKind::Cancelled),
             (None, Ok(Err(_))) => Err(FailureKind::Stopped),
@@ -259,11 +263,13 @@ impl Sim {
         drop(event_loop);
         runner.close();
         let outcome = outcome?;
-        match (world.take_end(), world.take_reports()) {
-            (Some(end), _) => Err(end),
-            (None, reports) if !reports.is_empty() => Err(FailureKind::Unhandled(reports)),
-            _ => Ok(outcome),
-        }
+        let failed = match (world.take_end(), world.take_reports()) {
+            (Some(end), _) => end,
+            (None, reports) if !reports.is_empty() => FailureKind::Unhandled(reports),
+            _ => return Ok(outcome),
+        };
+        world.keep_choices();
+        Err(failed)
     }
 
     /// Lets what main left come to rest; what is there then waits for a time, or for ever.
@@ -272,15 +278,15 @@ impl Sim {
             return Ok(());
         }
         let rested = event_loop.run_until_complete(inside::settle());
-        if let Some(end) = world.take_end() {
-            return Err(end);
-        }
         let tasks = world.waiting();
-        match rested {
-            Ok(()) if tasks.is_empty() => Ok(()),
-            Ok(()) => Err(FailureKind::Leak { tasks }),
-            Err(_) => Err(FailureKind::Stopped),
-        }
+        let failed = match (world.take_end(), rested) {
+            (Some(end), _) => end,
+            (None, Err(_)) => FailureKind::Stopped,
+            (None, Ok(())) if tasks.is_empty() => return Ok(()),
+            (None, Ok(())) => FailureKind::Leak { tasks },
+        };
+        world.keep_choices();
+        Err(failed)
     }
 
     fn failure(&self, kind: FailureKind, world: &World) -> Box<Failure> {
@@ -298,7 +304,7 @@ impl Sim {
                 spurious_wakes: self.spurious_wakes,
                 choices: world.choices(),
             },
-            trace: world.with_trace(|trace| trace.tail()),
+            trace: world.take_trace().tail(),
             replay: None,
         })
     }

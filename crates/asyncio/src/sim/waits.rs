@@ -17,6 +17,8 @@ pub struct Waiting {
     pub name: Arc<str>,
     /// Where it was made.
     pub made_at: &'static Location<'static>,
+    /// Whether it waits: else it is ready, and has not had its turn.
+    pub is_waiting: bool,
     /// What it waits for and where, if it said so.
     pub waits_for: Option<(WaitKind, &'static Location<'static>)>,
     /// The number of the task that it waits for, or that has what it waits for.
@@ -29,7 +31,14 @@ impl Waiting {
         let names_somebody =
             matches!(waits_for, Some((WaitKind::Lock | WaitKind::Semaphore | WaitKind::Task, _)));
         let whom = if names_somebody { observe::waits_for_whom(task.id().get()) } else { None };
-        Waiting { id: task.id(), name: task.get_name(), made_at: task.location(), waits_for, whom }
+        Waiting {
+            id: task.id(),
+            name: task.get_name(),
+            made_at: task.location(),
+            is_waiting: task.is_waiting(),
+            waits_for,
+            whom,
+        }
     }
 }
 
@@ -40,20 +49,35 @@ impl fmt::Display for InWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let InWords(task, all) = self;
         write!(f, "\"{}\" (made at {}) ", task.name, task.made_at)?;
+        if !task.is_waiting {
+            return f.write_str("can run");
+        }
         let whom = task.whom.map(|whom| Named(whom, all));
         let Some((kind, place)) = task.waits_for else {
-            return f.write_str("has not said what it waits for");
+            return f.write_str("waits in a future that does not say for what");
         };
         match (kind, whom) {
             (WaitKind::Task, Some(whom)) => write!(f, "waits for the end of {whom}"),
-            (WaitKind::Task, None) => write!(f, "waits for the end of the task made at {place}"),
             (WaitKind::Lock, Some(whom)) => {
                 write!(f, "waits at {place} for a lock that {whom} holds")
             }
             (WaitKind::Semaphore, Some(whom)) => {
                 write!(f, "waits at {place} for a permit; {whom} took the last one")
             }
-            (kind, _) => write!(f, "waits at {place} for {}", in_words(kind)),
+            (kind, _) => write!(f, "waits {}", Awaited(kind, place)),
+        }
+    }
+}
+
+/// Where a task waits, and for what.
+pub(super) struct Awaited(pub(super) WaitKind, pub(super) &'static Location<'static>);
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            // The place is that of the other task.
+            Awaited(WaitKind::Task, place) => write!(f, "for the end of the task made at {place}"),
+            Awaited(kind, place) => write!(f, "at {place} for {}", in_words(kind)),
         }
     }
 }
@@ -73,15 +97,15 @@ fn in_words(kind: WaitKind) -> &'static str {
     match kind {
         WaitKind::Sleep => "a time to come",
         WaitKind::Lock => "a lock",
-        WaitKind::Event => "an event that nobody sets",
+        WaitKind::Event => "an event",
         WaitKind::Condition => "a notification",
         WaitKind::Semaphore => "a permit",
         WaitKind::Barrier => "the rest of a barrier's party",
-        WaitKind::Queue => "an item of, or room in, a queue",
+        WaitKind::Queue => "an item of a queue, or room in it",
         WaitKind::Readable => "something to read",
         WaitKind::Writable => "room to write",
         WaitKind::Task => "a task",
-        WaitKind::Future => "a future that nobody sets",
+        WaitKind::Future => "a future",
         WaitKind::Thread => "a job on another thread",
         _ => "something",
     }
@@ -105,22 +129,9 @@ pub(super) fn circle(all: &[Waiting]) -> Option<Vec<&Waiting>> {
     })
 }
 
-/// How a task stood before it was polled for no reason.
-pub(super) struct Seen {
-    task: TaskHandle,
-    waited_for: Option<(WaitKind, &'static Location<'static>)>,
-}
-
-impl Seen {
-    pub(super) fn of(task: &TaskHandle) -> Self {
-        Seen { task: task.clone(), waited_for: task.waits_for() }
-    }
-}
-
-/// A task that has gone on since, though nobody woke it.
-pub(super) fn moved(before: &[Seen], now: &[TaskHandle]) -> Option<Waiting> {
-    let went_on = |seen: &&Seen| seen.task.done() || seen.task.waits_for() != seen.waited_for;
-    let seen = before.iter().find(went_on).map(|seen| &seen.task);
-    let new = || now.iter().find(|task| !before.iter().any(|seen| seen.task == **task));
-    seen.or_else(new).map(Waiting::of)
+/// The one of these tasks that has gone on since they were looked at, though nobody woke it.
+pub(super) fn moved(before: &[(TaskHandle, Waiting)]) -> Option<&Waiting> {
+    let went_on =
+        |(task, then): &&(TaskHandle, Waiting)| task.done() || task.waits_for() != then.waits_for;
+    before.iter().find(went_on).or(before.first()).map(|(_, then)| then)
 }

@@ -9,7 +9,6 @@ use super::trace::{Trace, What};
 use super::waits;
 use crate::executors::{Executor, Job, SubmitError};
 use crate::wiring::Wiring;
-use asyncio_base::observe;
 use asyncio_base::sync::Mutex;
 use asyncio_reactor::{Ready, System, Token};
 use asyncio_scheduler::Loop;
@@ -106,15 +105,8 @@ pub(super) struct Told {
 struct Probe {
     /// The step at which nobody is left to poll.
     done_at: u64,
-    before: Vec<waits::Seen>,
-}
-
-impl State {
-    fn note(&mut self, worker: usize, what: What, time: Duration) {
-        if self.told.is_none() {
-            self.trace.note(worker, what, time);
-        }
-    }
+    /// How they stood before.
+    before: Vec<(TaskHandle, waits::Waiting)>,
 }
 
 impl World {
@@ -168,24 +160,23 @@ impl World {
         let Some(wiring) = self.wiring.get().and_then(Weak::upgrade) else { return false };
         let Some(next) = wiring.next_timer() else { return false };
         let at = next.saturating_duration_since(self.beginning);
-        if at > self.limits.time {
-            self.fail(|| FailureKind::TimeLimit {
-                limit: self.limits.time,
-                waiting: self.waiting(),
-            });
-            return false;
+        let limit = self.limits.time;
+        {
+            let mut elapsed = self.elapsed.lock();
+            // A step back is none: a timer that is due already waits for the next look only.
+            *elapsed = at.min(limit).max(*elapsed);
         }
-        let mut elapsed = self.elapsed.lock();
-        // A step back is none: a timer that is due already waits for the next look only.
-        *elapsed = at.max(*elapsed);
-        true
+        if at > limit {
+            self.fail(|| FailureKind::TimeLimit { limit, waiting: self.waiting() });
+        }
+        at <= limit
     }
 
     // ----- what becomes of the run
 
     /// Notes why the run cannot go on, if it could until now.
     pub(super) fn fail(&self, kind: impl FnOnce() -> FailureKind) {
-        if self.state.lock().end.is_some() {
+        if self.is_over() {
             return;
         }
         let kind = kind();
@@ -196,7 +187,15 @@ impl World {
     /// What happens from now on is not part of what is told.
     pub(super) fn main_is_over(&self) {
         let told = self.so_far();
-        self.state.lock().told.get_or_insert(told);
+        let mut state = self.state.lock();
+        state.told.get_or_insert(told);
+        state.trace.end();
+    }
+
+    /// What has happened since main was over belongs to the schedule too.
+    pub(super) fn keep_choices(&self) {
+        let choices = self.so_far().choices;
+        self.state.lock().told.iter_mut().for_each(|told| told.choices = choices);
     }
 
     fn so_far(&self) -> Told {
@@ -233,6 +232,10 @@ impl World {
         self.state.lock().reports.push(report);
     }
 
+    fn is_over(&self) -> bool {
+        self.state.lock().end.is_some()
+    }
+
     /// Why the run was stopped.
     pub(super) fn take_end(&self) -> Option<FailureKind> {
         self.state.lock().end.take()
@@ -252,8 +255,11 @@ impl World {
         asyncio_sim::schedule::trimmed(&self.state.lock().choices.made()[..made]).to_vec()
     }
 
-    pub(super) fn with_trace<R>(&self, f: impl FnOnce(&mut Trace) -> R) -> R {
-        f(&mut self.state.lock().trace)
+    /// What has happened; from now on nothing is noted.
+    pub(super) fn take_trace(&self) -> Trace {
+        let mut none = Trace::new(false);
+        none.end();
+        std::mem::replace(&mut self.state.lock().trace, none)
     }
 
     /// Who waits for whom, of all tasks that there are.
@@ -285,16 +291,15 @@ impl World {
 
     /// Runs one of the jobs, in any order; false if there is none.
     fn run_job(&self) -> bool {
-        let job = {
+        let (job, gone) = {
             let mut state = self.state.lock();
             let waiting = state.jobs.len();
             let chosen = if self.is_in_order { 0 } else { state.choices.below(waiting) };
             let job = state.jobs.remove(chosen);
-            if job.is_some() {
-                state.note(0, What::Job, self.elapsed());
-            }
-            job
+            let gone = job.as_ref().and_then(|_| state.trace.note(0, What::Job, self.elapsed()));
+            (job, gone)
         };
+        drop(gone);
         job.map(Job::run).is_some()
     }
 
@@ -311,16 +316,17 @@ impl World {
 
     /// Polls every task once more; false if that has been done and nobody went on, which is a deadlock.
     fn probe(&self) -> bool {
-        if self.state.lock().probe.is_some() {
-            self.fail(|| FailureKind::Deadlock { waiting: self.waiting() });
+        let probed = self.state.lock().probe.take();
+        if let Some(Probe { before, .. }) = probed {
+            let waiting = before.into_iter().map(|(_, waiting)| waiting).collect();
+            self.fail(|| FailureKind::Deadlock { waiting });
             return false;
         }
+        self.main_is_over();
         let tasks = self.tasks();
-        let before = tasks.iter().map(waits::Seen::of).collect();
         let done_at = self.step() + tasks.len() as u64;
+        let before = tasks.iter().map(|task| (task.clone(), waits::Waiting::of(task))).collect();
         self.state.lock().probe = Some(Probe { done_at, before });
-        // What they say next is the latest.
-        tasks.iter().for_each(|task| observe::forget_wait(task.id().get()));
         tasks.iter().for_each(TaskHandle::wake);
         !tasks.is_empty()
     }
@@ -332,11 +338,11 @@ impl World {
 
     /// Somebody has gone on since nothing was ready any more, though nobody was woken.
     pub(super) fn check_probe(&self) {
-        let Some(probe) = self.state.lock().probe.take() else { return };
-        let tasks = self.tasks();
-        let moved = waits::moved(&probe.before, &tasks);
-        let task = moved.or_else(|| tasks.first().map(waits::Waiting::of));
-        self.fail(|| FailureKind::LostWakeUp { task, waiting: self.waiting() });
+        let probed = self.state.lock().probe.take();
+        let Some(Probe { before, .. }) = probed else { return };
+        let task = waits::moved(&before).cloned();
+        let waiting = before.into_iter().map(|(_, waiting)| waiting).collect();
+        self.fail(|| FailureKind::LostWakeUp { task, waiting });
     }
 }
 
@@ -346,13 +352,8 @@ impl Simulation for World {
     }
 
     fn pick(&self, count: usize, key: &dyn Fn(usize) -> u64) -> usize {
-        let mut state = self.state.lock();
-        let State { choices, picker, trace, .. } = &mut *state;
-        // Task numbers differ from run to run; those of the trace do not.
-        picker.pick(choices, count, |index| match key(index) {
-            0 => 0,
-            task => 1 + u64::from(trace.number_of(task)),
-        })
+        let State { choices, picker, .. } = &mut *self.state.lock();
+        picker.pick(choices, count, key)
     }
 
     fn choose(&self, bound: usize) -> usize {
@@ -384,33 +385,43 @@ impl Simulation for World {
     }
 
     fn begins(&self, worker: usize, turn: Turn<'_>) -> bool {
-        let over = {
-            let mut state = self.state.lock();
-            state.step += 1;
-            let what = match turn {
-                Turn::Task(token) => What::Task(state.trace.task(token)),
-                Turn::Callback(place) => What::Callback(place),
-            };
-            state.note(worker, what, self.elapsed());
-            state.step > self.limits.steps
-        };
-        let probed = self.state.lock().probe.as_ref().map(|probe| probe.done_at);
-        if probed.is_some_and(|done_at| self.step() > done_at) {
-            self.check_probe();
-        }
-        if over {
+        if self.step() >= self.limits.steps {
             let limit = self.limits.steps;
             self.fail(|| FailureKind::StepLimit { limit, waiting: self.waiting() });
         }
-        self.state.lock().end.is_none()
+        let (gone, is_probed) = {
+            let mut state = self.state.lock();
+            if state.end.is_some() {
+                return false;
+            }
+            state.step += 1;
+            let what = match turn {
+                Turn::Task(token) => What::Task(token.handle()),
+                Turn::Callback(place) => What::Callback(place),
+            };
+            let gone = state.trace.note(worker, what, self.elapsed());
+            (gone, state.probe.as_ref().is_some_and(|probe| state.step > probe.done_at))
+        };
+        drop(gone);
+        if is_probed {
+            self.check_probe();
+        }
+        !is_probed
+    }
+
+    fn ended(&self) {
+        self.state.lock().trace.note_end();
     }
 
     fn rests(&self) -> bool {
-        if self.state.lock().end.is_some() {
+        if self.is_over() {
             return false;
         }
-        let probing = self.state.lock().probe.is_some();
-        !probing && (self.run_job() || self.wake_settled() || self.pass_time()) || self.probe()
+        if !self.is_probing() && (self.run_job() || self.wake_settled() || self.pass_time()) {
+            return true;
+        }
+        // Time may have come to its limit.
+        !self.is_over() && self.probe()
     }
 
     fn intrudes(&self, turn: Turn<'_>) {
