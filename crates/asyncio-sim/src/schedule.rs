@@ -58,8 +58,9 @@ pub fn trimmed(choices: &[u32]) -> &[u32] {
     &choices[..end]
 }
 
-/// More choices than any run that people look at: a slip of the pen is not to take all memory.
+/// More choices and workers than any run has that people look at: a slip of the pen is not to take all memory.
 const MOST_CHOICES: usize = 1 << 24;
+const MOST_WORKERS: usize = 1 << 10;
 
 impl FromStr for Schedule {
     type Err = BadSchedule;
@@ -75,7 +76,7 @@ fn parse(text: &str) -> Option<Schedule> {
     let workers = parts.next()?.strip_prefix('w')?;
     let (workers, spurious_wakes) = take_flag(workers, 's');
     let (workers, in_order) = take_flag(workers, 'f');
-    let workers = workers.parse().ok().filter(|&workers| workers > 0)?;
+    let workers = workers.parse().ok().filter(|workers| (1..=MOST_WORKERS).contains(workers))?;
     let mut choices = Vec::new();
     for pair in parts.next()?.split(',').filter(|pair| !pair.is_empty()) {
         let (gap, choice) = pair.split_once(':')?;
@@ -126,13 +127,32 @@ mod tests {
 
     #[test]
     fn what_is_no_schedule_is_refused() {
-        for bad in ["", "2f", "2f-w4", "2f-4-", "2f-w0-", "x-w1-", "1-w1-3", "1-w1-99999999999:1"] {
+        let too_much =
+            ["1-w1-99999999999:1", "1-w1-0:99999999999", "1-w1025-", "1ffffffffffffffff-w1-"];
+        let no_form =
+            ["", "2f", "2f-w4", "2f-4-", "2f-w0-", "x-w1-", "1-w1-3", "1-w1-:", "1-wsf-", "-1-w1-"];
+        for bad in too_much.into_iter().chain(no_form) {
             let error = bad.parse::<Schedule>().unwrap_err();
             assert_eq!(error, BadSchedule(bad.to_owned()));
         }
     }
 
     proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(
+            text in "\\PC{0,40}",
+            nearly in "[0-9a-fx]{0,18}-w[0-9]{0,4}[fs]{0,3}-([0-9]{0,6}:[0-9]{0,12},?){0,5}",
+        ) {
+            for text in [text, nearly] {
+                if let Ok(schedule) = text.parse::<Schedule>() {
+                    // Apart from zeros at the end.
+                    let again: Schedule = schedule.to_string().parse().unwrap();
+                    prop_assert_eq!(again.to_string(), schedule.to_string());
+                    prop_assert_eq!(&again.choices, trimmed(&schedule.choices));
+                }
+            }
+        }
+
         #[test]
         fn a_schedule_reads_what_it_writes(
             seed: u64,

@@ -1,7 +1,7 @@
 //! Waiting on a plain thread: the `blocking_*` twins.
 
-use asyncio_base::record;
 use asyncio_base::sync::{Condvar, Mutex};
+use asyncio_base::{observe, record};
 use std::future::Future;
 use std::pin::pin;
 // `Wake` is defined for std's `Arc` only, and the count guards nothing but the memory of the parker.
@@ -50,6 +50,10 @@ pub(crate) fn refuse_in_task() {
 }
 
 /// Drives a future on this thread, asleep while it waits.
+///
+/// # Panics
+///
+/// If it would have to wait in a job of a simulation: whoever is to wake it runs on this thread.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let parker = Arc::new(Parker { woken: Mutex::new(false), changed: Condvar::new() });
@@ -58,7 +62,14 @@ pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     loop {
         match future.as_mut().poll(&mut cx) {
             Poll::Ready(output) => return output,
-            Poll::Pending => parker.park(),
+            Poll::Pending => {
+                let is_simulated = observe::is_on();
+                assert!(
+                    !is_simulated,
+                    "a job of a simulation would wait for its own thread; await instead, or use #[asyncio::test(real)]"
+                );
+                parker.park();
+            }
         }
     }
 }

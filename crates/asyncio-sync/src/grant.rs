@@ -16,9 +16,9 @@
 
 use crate::permits::Permits;
 use crate::wake::let_others_run;
-use asyncio_base::{observe, record};
 use asyncio_base::slab::Key;
 use asyncio_base::wait::WaitKind;
+use asyncio_base::{observe, record};
 use std::panic::Location;
 // Owned guards come from methods on `Arc<Self>`, a receiver that only std's `Arc` can be.
 use std::sync::Arc;

@@ -322,6 +322,19 @@ fn a_job_that_waits_for_the_loop_is_told() {
     assert_told(&failures, &["main panicked: ", "blocking_result"]);
 }
 
+#[test]
+fn a_job_that_waits_for_a_task_is_told() {
+    let failures = failures(|| async {
+        let queue = Arc::new(asyncio::Queue::new(1));
+        let getter = queue.clone();
+        let job = create_task(asyncio::to_thread(move || getter.blocking_get()));
+        sleep(secs(1.0)).await;
+        queue.put(1).await.unwrap();
+        assert_eq!(job.await.unwrap(), Ok(1));
+    });
+    assert_told(&failures, &["a job of a simulation would wait for its own thread"]);
+}
+
 // ----- many runs
 
 #[test]
