@@ -12,7 +12,7 @@ use self::future::Place;
 use crate::current::with_current;
 use crate::reactor::{Reactor, ReactorClosed};
 use crate::readiness::{Armed, Attempt, Begin, Direction, Readiness, Ready};
-use crate::slab::Key;
+use crate::slab::{Key, Page};
 use crate::source::{Handle, Source};
 use crate::sys::SHORT_READ_DRAINS;
 use crate::system;
@@ -30,12 +30,14 @@ use std::task::{Context, Poll, Waker};
 /// A registration: the reactor, and the slot there.
 struct Registration {
     reactor: Arc<Reactor>,
+    page: Arc<Page>,
     key: Key,
 }
 
 impl Registration {
+    #[inline]
     fn readiness(&self) -> &Readiness {
-        self.reactor.slab().get(self.key)
+        self.page.get(self.key)
     }
 }
 
@@ -410,7 +412,8 @@ impl<T: Source> Io<T> {
         let _one_at_a_time = self.registering.lock();
         if self.registration.get().is_none() {
             let key = reactor.register(source, others, interest)?;
-            let registration = Registration { reactor, key };
+            let page = reactor.slab().page_of(key);
+            let registration = Registration { reactor, page, key };
             assert!(self.registration.set(registration).is_ok(), "only set under `registering`");
         }
         Ok(self.registration.get().expect("set above"))

@@ -31,8 +31,8 @@ struct Queues {
     queues: [VecDeque<(u64, Waker)>; 2],
 }
 
-/// The wakers of one direction, in the order in which they are to be called.
-pub(crate) type Taken = (Option<Waker>, VecDeque<(u64, Waker)>);
+/// The wakers of one direction, in the order in which they are to be called: the chair's, then the queue's if there is one.
+pub(crate) type Taken = (Option<Waker>, Option<VecDeque<(u64, Waker)>>);
 
 impl Waiters {
     pub(crate) fn new() -> Self {
@@ -85,7 +85,7 @@ impl Waiters {
     /// Empties all seats of a direction.
     pub(crate) fn take(&mut self, direction: Direction) -> Taken {
         let queue = self.queues.as_mut().map(|queues| &mut queues.queues[direction as usize]);
-        (self.chairs[direction as usize].take(), queue.map(std::mem::take).unwrap_or_default())
+        (self.chairs[direction as usize].take(), queue.map(std::mem::take))
     }
 }
 
@@ -153,11 +153,12 @@ mod tests {
         let old = waiters.put(Read, &mut Seat::Queue(&mut tickets[0]), d.clone()).unwrap();
         assert!(old.will_wake(&a) && waiters.holds(Read, &Seat::Queue(&mut tickets[0]), &d));
         let (chair, queue) = waiters.take(Read);
+        let queue = queue.unwrap();
         assert!(chair.is_none() && queue.len() == 2);
         assert!(queue[0].1.will_wake(&d) && queue[1].1.will_wake(&c));
         // A ticket whose place was taken gets a new place.
         assert!(waiters.put(Read, &mut Seat::Queue(&mut tickets[0]), a.clone()).is_none());
         assert!(waiters.holds(Read, &Seat::Queue(&mut tickets[0]), &a));
-        assert!(waiters.take(Write).1.is_empty());
+        assert!(waiters.take(Write).1.unwrap().is_empty());
     }
 }

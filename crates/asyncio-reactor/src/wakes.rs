@@ -33,10 +33,10 @@ impl Wakes {
 
     /// Adds what was taken from one source.
     pub(crate) fn extend(&mut self, (chair, queue): Taken) {
-        chair
-            .into_iter()
-            .chain(queue.into_iter().map(|(_, waker)| waker))
-            .for_each(|w| self.push(w));
+        chair.into_iter().for_each(|waker| self.push(waker));
+        if let Some(queue) = queue {
+            queue.into_iter().for_each(|(_, waker)| self.push(waker));
+        }
     }
 
     fn flush(&mut self) {
