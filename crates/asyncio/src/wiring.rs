@@ -7,7 +7,8 @@
 
 use crate::resolve::OnRunningLoop;
 use crate::signals::Signals;
-use crate::sim::world::{SimClock, SimSystem, World};
+use crate::sim::seams::{SimClock, SimSystem};
+use crate::sim::world::World;
 use asyncio_base::sync::Mutex;
 use asyncio_net::Resolve;
 use asyncio_reactor::{Reactor, Stats};

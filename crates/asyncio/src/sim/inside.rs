@@ -27,6 +27,18 @@ fn world(what: &str) -> Arc<World> {
 /// # Panics
 ///
 /// Outside of a simulation.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio::sim::{Sim, elapsed};
+/// use asyncio::{secs, sleep};
+///
+/// Sim::new(1).run(async {
+///     sleep(secs(3600.0)).await;
+///     assert_eq!(elapsed(), secs(3600.0));
+/// }).unwrap();
+/// ```
 #[track_caller]
 pub fn elapsed() -> Duration {
     world("elapsed").elapsed()
@@ -115,6 +127,23 @@ pub async fn settle() {
 /// # Panics
 ///
 /// Outside of a simulation.
+///
+/// # Examples
+///
+/// ```
+/// use asyncio::sim::{Sim, elapsed, jump_clock};
+/// use asyncio::{create_task, secs, sleep};
+///
+/// Sim::new(1).run(async {
+///     let task = create_task(async {
+///         sleep(secs(1.0)).await;
+///         elapsed()
+///     });
+///     asyncio::sim::settle().await;
+///     jump_clock(secs(60.0));
+///     assert_eq!(task.await.unwrap(), secs(60.0), "it is late");
+/// }).unwrap();
+/// ```
 #[track_caller]
 pub fn jump_clock(by: Duration) {
     world("jump_clock").jump(by);

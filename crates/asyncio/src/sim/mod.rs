@@ -7,6 +7,10 @@
 //! polled for no reason: the seed decides. When nothing is ready, time jumps to the next timer, so a sleep of a year takes no time; when there is none
 //! either, the run has failed, with a report of who waits for whom.
 //!
+//! # Python
+//!
+//! No twin: there a test waits for real time, and a program that nobody wakes hangs.
+//!
 //! # Examples
 //!
 //! ```
@@ -26,6 +30,7 @@ mod coverage;
 mod explore;
 mod failure;
 mod inside;
+pub(crate) mod seams;
 mod testing;
 mod trace;
 mod waits;
@@ -126,6 +131,16 @@ impl Sim {
     /// # Errors
     ///
     /// If the text is no schedule.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use asyncio::sim::Sim;
+    ///
+    /// let sim = Sim::replay("2f-w4s-3:1,0:2")?;
+    /// assert_eq!(sim.seed(), 0x2f);
+    /// # Ok::<(), asyncio::sim::BadSchedule>(())
+    /// ```
     pub fn replay(schedule: &str) -> Result<Self, BadSchedule> {
         schedule.parse().map(|schedule| Sim::new(0).with_schedule(schedule))
     }

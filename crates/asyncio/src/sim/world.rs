@@ -7,18 +7,14 @@
 use super::failure::FailureKind;
 use super::trace::{Trace, What};
 use super::waits;
-use crate::executors::{Executor, Job, SubmitError};
+use crate::executors::Job;
 use crate::wiring::Wiring;
 use asyncio_base::sync::Mutex;
-use asyncio_reactor::{Ready, System, Token};
 use asyncio_scheduler::Loop;
 use asyncio_scheduler::simulated::{Simulation, Turn};
 use asyncio_sim::{Choices, Picker, Rng};
 use asyncio_task::TaskHandle;
-use asyncio_timer::Clock;
 use std::collections::VecDeque;
-use std::fmt;
-use std::io;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
@@ -149,6 +145,17 @@ impl World {
         *self.elapsed.lock()
     }
 
+    pub(super) fn now(&self) -> Instant {
+        self.beginning + self.elapsed()
+    }
+
+    pub(super) fn since(&self, epoch: Instant) -> Duration {
+        match epoch == self.beginning {
+            true => self.elapsed(),
+            false => self.now().saturating_duration_since(epoch),
+        }
+    }
+
     /// Moves the clock, and fires nothing.
     pub(super) fn jump(&self, by: Duration) {
         let mut elapsed = self.elapsed.lock();
@@ -276,6 +283,11 @@ impl World {
 
     pub(super) fn random(&self) -> u64 {
         self.state.lock().rng.next_u64()
+    }
+
+    /// Keeps a job until its turn.
+    pub(super) fn take_job(&self, job: Job) {
+        self.state.lock().jobs.push_back(job);
     }
 
     /// How often nothing was ready, all in all.
@@ -431,69 +443,6 @@ impl Simulation for World {
                 self.fail(|| FailureKind::Intruder { task });
             }
             Turn::Callback(place) => self.escaped("a callback", place),
-        }
-    }
-}
-
-/// The clock of a simulated loop.
-pub(crate) struct SimClock(pub(crate) Arc<World>);
-
-impl Clock for SimClock {
-    fn now(&self) -> Instant {
-        self.0.beginning + self.0.elapsed()
-    }
-
-    fn nanos_since(&self, epoch: Instant) -> u64 {
-        let since = match epoch == self.0.beginning {
-            true => self.0.elapsed(),
-            false => self.now().saturating_duration_since(epoch),
-        };
-        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-    }
-}
-
-/// The poller of a simulated loop. There is no simulated network yet: this is its place.
-pub(crate) struct SimSystem(pub(crate) Weak<World>);
-
-impl System for SimSystem {
-    fn wait(&self, _: Option<Duration>, _: &mut Vec<(Token, Ready)>) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn notify(&self) {}
-
-    fn watch(&self, _socket: u64, _token: Token) -> io::Result<()> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "a simulated loop has no network"))
-    }
-
-    fn forget(&self, _socket: u64) {}
-
-    fn escaped(&self, place: &'static Location<'static>) -> io::Error {
-        if let Some(world) = self.0.upgrade() {
-            world.escaped("a real descriptor", Some(place));
-        }
-        let told = format!("a real descriptor leaves the simulation at {place}");
-        io::Error::new(io::ErrorKind::Unsupported, told)
-    }
-}
-
-impl fmt::Debug for SimSystem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SimSystem")
-    }
-}
-
-/// Runs jobs on the thread of the simulation, one at a time, when nothing else is ready or before.
-pub(crate) struct SimExecutor(pub(crate) Weak<World>);
-
-impl Executor for SimExecutor {
-    fn submit(&self, job: Job) -> Result<(), SubmitError> {
-        match self.0.upgrade() {
-            Some(world) => {
-                world.state.lock().jobs.push_back(job);
-                Ok(())
-            }
-            None => Err(SubmitError::ShutDown),
         }
     }
 }
