@@ -22,6 +22,10 @@ mod sync {
     pub(super) use loom::sync::Arc;
     pub(super) use loom::sync::atomic::{AtomicPtr, Ordering};
     pub(super) use loom::thread::yield_now;
+
+    pub(super) fn into_inner<T>(arc: Arc<T>) -> Option<T> {
+        Arc::try_unwrap(arc).ok()
+    }
 }
 
 type Value = u32;

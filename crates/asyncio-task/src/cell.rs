@@ -211,10 +211,17 @@ where
         // SAFETY: the caller was told that no claim is left. A future of a type that must stay on its thread is gone by now, and so is an output
         // that has a destructor: the one who finished the task or dropped the handle dropped it.
         let clear = || unsafe { cell.drop_in_place() };
-        // What is left may still hold values of users, of context variables for one, and this may be any waker's drop.
         // SAFETY: as `of` says.
-        if !unsafe { Self::of(task) }.is_bare() {
-            panics::reporting(scheduler.host(), clear);
+        let is_bare = || unsafe { Self::of(task) }.is_bare();
+        if !is_bare() {
+            // Most of those that have a context have what they inherited and share.
+            // SAFETY: as above; nobody else has the cell.
+            let values = unsafe { &mut (*cell.as_ptr()).header.context }.let_go();
+            // What is left may still hold values of users, of context variables for one, and this may be any waker's drop.
+            if values.is_some() || !is_bare() {
+                panics::reporting(scheduler.host(), || drop(values));
+                panics::reporting(scheduler.host(), clear);
+            }
         }
         // SAFETY: `allocate` got the memory for a cell of this type, and what was in it is dropped, also if a destructor panicked.
         unsafe { shelf::free(cell) };

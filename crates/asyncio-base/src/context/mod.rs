@@ -42,6 +42,11 @@ mod sync {
     pub(super) use std::sync::Arc;
     pub(super) use std::sync::atomic::{AtomicPtr, Ordering};
     pub(super) use std::thread::yield_now;
+
+    #[inline]
+    pub(super) fn into_inner<T>(arc: Arc<T>) -> Option<T> {
+        Arc::into_inner(arc)
+    }
 }
 
 /// A value of a variable.
@@ -298,6 +303,18 @@ mod tests {
         assert!(copies.iter().all(|copy| copy.value(1).is_some()));
         drop(copies);
         assert_eq!(Arc::strong_count(&value), 1);
+    }
+
+    #[test]
+    fn who_lets_go_last_has_the_values() {
+        let parent = ContextSlot::new();
+        parent.get_or_create().set(1, int(1));
+        let [mut first, mut second] = [parent.copy(), parent.copy()];
+        drop(parent);
+        assert!(first.let_go().is_none() && first.is_empty());
+        assert!(second.let_go().is_some() && second.is_empty() && second.let_go().is_none());
+        let mut own = ContextSlot::with(Context::new());
+        assert!(own.let_go().is_none() && !own.is_empty());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A slot: what a task or callback has of a context, in one word.
 
 use super::cell::Cell;
-use super::sync::{Arc, AtomicPtr, Ordering};
+use super::sync::{Arc, AtomicPtr, Ordering, into_inner};
 use super::{Context, Value, Values, const_fn};
 use std::ptr;
 
@@ -142,23 +142,32 @@ impl ContextSlot {
     /// A slot that starts with a copy of this one's values. A copy of nothing is empty and costs nothing; a copy of what was inherited costs a count.
     #[inline]
     pub fn copy(&self) -> ContextSlot {
-        if self.is_empty() { ContextSlot::new() } else { self.copy_values() }
-    }
-
-    #[inline(never)]
-    fn copy_values(&self) -> ContextSlot {
         let word = self.0.load(Ordering::Acquire);
-        let map = match Word::of(word) {
-            Word::Empty => None,
+        match Word::of(word) {
+            Word::Empty => ContextSlot::new(),
             Word::Map(map) => {
                 // SAFETY: as in `value`; the count is the new slot's.
                 unsafe { Arc::increment_strong_count(map) };
-                return ContextSlot(AtomicPtr::new(word));
+                ContextSlot(AtomicPtr::new(word))
             }
             // SAFETY: as in `get`.
-            Word::Cell(cell) => unsafe { &*cell }.snapshot(),
-        };
-        ContextSlot(AtomicPtr::new(map.map_or(ptr::null_mut(), Word::map)))
+            Word::Cell(cell) => Self::copy_of(unsafe { &*cell }),
+        }
+    }
+
+    #[inline(never)]
+    fn copy_of(cell: &Cell) -> ContextSlot {
+        ContextSlot(AtomicPtr::new(cell.snapshot().map_or(ptr::null_mut(), Word::map)))
+    }
+
+    /// Gives back what was inherited, if nothing was set since: the slot is empty. The values, if this was the last count: their destructors are
+    /// anybody's code, and are left to the caller.
+    #[inline]
+    pub fn let_go(&mut self) -> Option<impl Sized + use<>> {
+        let Word::Map(map) = self.word() else { return None };
+        self.0.store(ptr::null_mut(), Ordering::Relaxed);
+        // SAFETY: the slot's own count, taken back once, as it has forgotten it. The access is exclusive.
+        into_inner(unsafe { Arc::from_raw(map) })
     }
 }
 
