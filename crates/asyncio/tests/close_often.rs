@@ -12,8 +12,10 @@ use std::sync::Arc;
 const LOOPS: usize = 10_000;
 
 /// Descriptors that this process has open; where they cannot be listed there is nothing to compare.
+/// Under ThreadSanitizer they are not counted: it opens pipes of its own when it has something to say.
 fn open_descriptors() -> Option<usize> {
-    std::fs::read_dir("/proc/self/fd").ok().map(Iterator::count)
+    let folder = std::fs::read_dir("/proc/self/fd").ok().filter(|_| !cfg!(tsan));
+    folder.map(Iterator::count)
 }
 
 /// Leaves a callback, timers, a future with waiter and callback, and tasks behind, queued and waiting; each holds `captured`.
