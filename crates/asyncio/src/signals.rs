@@ -30,6 +30,8 @@ pub enum SignalError {
     NotMainThread,
     /// The loop is closed.
     Closed,
+    /// The loop is simulated, and gets no signals.
+    Simulated,
 }
 
 impl fmt::Display for SignalError {
@@ -39,6 +41,7 @@ impl fmt::Display for SignalError {
             SignalError::CannotBeCaught(signal) => CatchError::CannotBeCaught(*signal).fmt(f),
             SignalError::NotMainThread => CatchError::NotMainThread.fmt(f),
             SignalError::Closed => LoopClosed.fmt(f),
+            SignalError::Simulated => f.write_str("a simulated loop gets no signals"),
         }
     }
 }
@@ -209,7 +212,7 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// If there is no such signal, it cannot be caught, this is not the program's main thread, or the loop is closed.
+    /// If there is no such signal, it cannot be caught, this is not the program's main thread, the loop is closed, or it is simulated.
     ///
     /// # Examples
     ///
@@ -233,6 +236,10 @@ impl EventLoop {
     ) -> Result<(), SignalError> {
         if self.is_closed() {
             return Err(SignalError::Closed);
+        }
+        if let Some(world) = self.world() {
+            world.escaped("add_signal_handler", Some(Location::caller()));
+            return Err(SignalError::Simulated);
         }
         let context = with_current(ContextSlot::copy).get_or_create();
         let function = Arc::new(callback);

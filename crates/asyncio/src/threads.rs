@@ -46,18 +46,20 @@ use std::time::Duration;
 /// # Python
 ///
 /// `asyncio.to_thread()`; arguments are what the closure captures.
+#[track_caller]
 pub fn to_thread<F, R>(function: F) -> ToThread<F, R>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    ToThread { state: State::Start(function) }
+    ToThread { state: State::Start(function), place: Location::caller() }
 }
 
 /// Made by [`to_thread`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct ToThread<F, R> {
     state: State<F, R>,
+    place: &'static Location<'static>,
 }
 
 enum State<F, R> {
@@ -79,7 +81,7 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
         if !matches!(self.state, State::Started(_)) {
             self.state = match std::mem::replace(&mut self.state, State::Ended) {
-                State::Start(function) => start(function),
+                State::Start(function) => start(function, self.place),
                 _ => panic!("`to_thread` was polled again after it gave its result"),
             };
         }
@@ -95,7 +97,7 @@ where
 }
 
 #[track_caller]
-fn start<F, R>(function: F) -> State<F, R>
+fn start<F, R>(function: F, place: &'static Location<'static>) -> State<F, R>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
@@ -104,7 +106,7 @@ where
     let executor = running.default_executor().get();
     let submitted = executor.and_then(|executor| submit_to(&*executor, copied_context(), function));
     match submitted {
-        Ok(job) => State::Started(Unstarted(job)),
+        Ok(job) => State::Started(Unstarted(job.made_at(place))),
         Err(error) => panic!("to_thread: {error}"),
     }
 }

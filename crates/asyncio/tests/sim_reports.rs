@@ -224,6 +224,16 @@ fn the_resolver_is_a_way_out_and_numbers_are_not() {
     assert_eq!(numbers.unwrap().unwrap(), [SocketAddr::from((Ipv4Addr::LOCALHOST, 80))]);
 }
 
+#[cfg(all(unix, feature = "signal"))]
+#[test]
+fn a_signal_handler_is_a_way_out() {
+    let failures = failures(|| async {
+        let added = get_running_loop().add_signal_handler(15, || {});
+        assert_eq!(added, Err(asyncio::SignalError::Simulated));
+    });
+    assert_told(&failures, &["add_signal_handler leaves the simulation at "]);
+}
+
 /// Runs `f` on a thread of its own, and waits for its end.
 fn elsewhere(f: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().name("elsewhere".into());
@@ -311,6 +321,17 @@ fn jobs_run_on_the_simulated_thread() {
         assert_eq!(ran.unwrap(), (here, here));
     }
     assert_eq!(pool.threads(), 0, "no thread was started");
+}
+
+#[test]
+fn who_waits_for_a_job_names_the_place_of_the_call() {
+    let ran = Sim::new(1).strategy(Strategy::Fifo).run(async {
+        let asking = create_task(async { asyncio::to_thread(|| 7).await });
+        yield_now().await;
+        let place = asking.handle().waits_for().map(|(_, place)| place.file());
+        (place, asking.await.unwrap())
+    });
+    assert_eq!(ran.unwrap(), (Some(file!()), 7));
 }
 
 #[test]

@@ -286,6 +286,12 @@ impl<R> ConcurrentFuture<R> {
         matches!(self.shared.state().lock().phase, Phase::Running)
     }
 
+    /// The same, for reports made there.
+    pub fn made_at(mut self, place: &'static Location<'static>) -> Self {
+        self.location = place;
+        self
+    }
+
     /// Whether the job has ended or was cancelled.
     pub fn done(&self) -> bool {
         self.shared.state().lock().is_done()
