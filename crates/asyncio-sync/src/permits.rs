@@ -72,6 +72,22 @@ pub(crate) struct Permits {
     waiters: Mutex<List>,
 }
 
+/// A place in the list that nobody knows of yet: it is left, with what came with it, if a waker panics.
+struct Unclaimed<'a> {
+    permits: &'a Permits,
+    key: Key,
+    n: usize,
+}
+
+impl Drop for Unclaimed<'_> {
+    fn drop(&mut self) {
+        if self.permits.cancel(self.key) {
+            // As many as were taken out: there is room for them.
+            let _ = self.permits.release(self.n, MAX_PERMITS);
+        }
+    }
+}
+
 /// More came back than the bound allows.
 #[derive(Debug)]
 pub(crate) struct TooMany;
@@ -199,7 +215,10 @@ impl Permits {
             }
         }
         let key = waiters.push(LINE, waker, n);
+        let place = Unclaimed { permits: self, key, n };
+        // It may be chosen on the spot; its waker is called then, and may panic.
         self.hand_out(waiters);
+        std::mem::forget(place);
         Some(key)
     }
 

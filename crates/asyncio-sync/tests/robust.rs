@@ -83,6 +83,23 @@ mod wakers {
         }
     }
 
+    /// One that comes while another was chosen and has not run is chosen on the spot, and its own waker is called: in its own poll.
+    #[test]
+    fn a_newcomer_whose_waker_panics_leaves_what_it_was_given() {
+        let semaphore = Semaphore::new(0);
+        let mut first = semaphore.acquire();
+        assert!(poll_once(&mut first).is_pending());
+        semaphore.release_many(2);
+        let mut newcomer = semaphore.acquire();
+        let waker = calls(|| std::panic::resume_unwind(Box::new("the waker")));
+        let polled = catch_unwind(AssertUnwindSafe(|| poll(&mut newcomer, &waker)));
+        assert!(polled.is_err());
+        drop(newcomer);
+        assert!(poll_once(&mut first).is_ready());
+        assert_eq!(semaphore.statistics().waiters, 0);
+        assert_eq!(semaphore.value(), 2);
+    }
+
     /// A waker that uses what wakes it.
     #[test]
     fn a_waker_may_use_the_primitive_that_calls_it() {

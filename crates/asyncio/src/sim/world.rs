@@ -13,7 +13,7 @@ use asyncio_base::sync::Mutex;
 use asyncio_scheduler::Loop;
 use asyncio_scheduler::simulated::{Simulation, Turn};
 use asyncio_sim::{Choices, Picker, Rng};
-use asyncio_task::TaskHandle;
+use asyncio_task::{TaskHandle, contain};
 use std::collections::VecDeque;
 use std::panic::Location;
 use std::sync::{Arc, OnceLock, Weak};
@@ -312,7 +312,8 @@ impl World {
             (job, gone)
         };
         drop(gone);
-        job.map(Job::run).is_some()
+        // As a thread of a pool does: the panic of a job is its outcome, and what a waker throws is nobody's.
+        job.map(|job| contain(|| job.run())).is_some()
     }
 
     fn wake_settled(&self) -> bool {

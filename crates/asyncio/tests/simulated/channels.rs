@@ -17,7 +17,7 @@ fn take<T>(from: &Mutex<Option<T>>) -> T {
 }
 
 /// One letter, one who sends it, one who reads it.
-struct Letter {
+pub(crate) struct Letter {
     sender: Mutex<Option<oneshot::Sender<u32>>>,
     receiver: Mutex<Option<oneshot::Receiver<u32>>>,
     ledger: Ledger,
@@ -71,7 +71,7 @@ impl Scenario for Letter {
 }
 
 /// News for two, who may come too late for some.
-struct News {
+pub(crate) struct News {
     sender: Mutex<Option<broadcast::Sender<u32>>>,
     receivers: Mutex<Vec<broadcast::Receiver<u32>>>,
 }
@@ -120,7 +120,7 @@ impl Scenario for News {
 }
 
 /// A value that changes, and two who look at it.
-struct Thermometer {
+pub(crate) struct Thermometer {
     sender: Mutex<Option<watch::Sender<u32>>>,
     receiver: watch::Receiver<u32>,
 }

@@ -14,7 +14,7 @@ scenarios! {
 }
 
 /// Two set it, two wait for it; whoever waits and is cancelled cancels it for all.
-struct Promise {
+pub(crate) struct Promise {
     future: Future<u32, String>,
     accepted: AtomicUsize,
 }

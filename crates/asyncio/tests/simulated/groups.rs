@@ -64,7 +64,7 @@ impl Home {
 }
 
 /// All children of all roles, with permits that they have to give back.
-struct Family {
+pub(crate) struct Family {
     homes: [Arc<Home>; 2],
     permits: Arc<Semaphore>,
 }
@@ -312,7 +312,7 @@ impl Scenario for Breeding {
 
 /// A group that has too little time.
 #[derive(Default)]
-struct Hurried([Arc<Home>; 2]);
+pub(crate) struct Hurried([Arc<Home>; 2]);
 
 impl Scenario for Hurried {
     const ROLES: usize = 2;

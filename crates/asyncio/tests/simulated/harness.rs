@@ -54,7 +54,7 @@ const STEPS: u64 = 10_000;
 /// As many seeds as the sweep gets for each of its own.
 const SWEEPS: u64 = 100;
 
-fn seeds() -> u64 {
+pub(crate) fn seeds() -> u64 {
     match std::env::var("ASYNCIO_SEEDS") {
         Ok(text) => text.parse().expect("ASYNCIO_SEEDS is a number"),
         Err(_) => 1_000,
@@ -77,7 +77,7 @@ pub(crate) fn play<S: Scenario>(name: &str) {
     run(&format!("{name}, storm"), seeds(), |sim| sim.steps(STEPS), storm::<S>);
     // What is to happen sometimes needs more than one fault at a time, and is looked for in the storm.
     let sweeps = (seeds() / SWEEPS).max(1);
-    tell(&format!("{name}, sweep"), explore_unless_asked(sweeps, &|sim| sim, &sweep::<S>));
+    run_whatever_happens(&format!("{name}, sweep"), sweeps, sweep::<S>);
 }
 
 /// Runs `scenario` by all seeds.
@@ -91,6 +91,16 @@ pub(crate) fn run<F: Future>(
         Err(failure) => panic!("{name}: {failure}"),
         told => tell(name, told),
     }
+}
+
+/// As [`run`], for what is no proof of a scenario, so that not all has to happen that is to happen sometimes.
+pub(crate) fn run_whatever_happens<F: Future>(name: &str, seeds: u64, scenario: impl Fn() -> F) {
+    tell(name, explore_unless_asked(seeds, &|sim| sim, &scenario));
+}
+
+/// Whether one run was asked for, and is to be told of.
+pub(crate) fn is_one_run() -> bool {
+    asked().is_some()
 }
 
 /// As [`run`], by as many seeds as are asked for.

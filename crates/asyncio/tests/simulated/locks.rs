@@ -26,7 +26,7 @@ scenarios! {
 }
 
 #[derive(Default)]
-struct Exclusive {
+pub(crate) struct Exclusive {
     lock: Lock<usize>,
     inside: Inside,
     entered: AtomicUsize,
@@ -97,7 +97,7 @@ impl Scenario for InOrder {
 }
 
 #[derive(Default)]
-struct Gate {
+pub(crate) struct Gate {
     event: Event,
     passed: AtomicUsize,
 }
@@ -175,7 +175,7 @@ impl Scenario for Turnstile {
 }
 
 /// One puts, others take: an item on the shelf and one who waits for it is a lost notification.
-struct Shelf {
+pub(crate) struct Shelf {
     condition: Condition<Vec<u32>>,
     taken: AtomicUsize,
     put: AtomicUsize,
@@ -285,7 +285,7 @@ impl Scenario for Counted {
 }
 
 /// Permits, one or more at a time.
-struct Permits {
+pub(crate) struct Permits {
     semaphore: Semaphore,
     inside: Inside,
 }
@@ -348,7 +348,7 @@ impl Scenario for Seats {
 }
 
 /// Permits that are given back by hand.
-struct Bounded {
+pub(crate) struct Bounded {
     semaphore: BoundedSemaphore,
     inside: Inside,
 }
@@ -386,7 +386,7 @@ impl Scenario for Bounded {
 }
 
 /// Three that meet twice; a fourth that meets nobody twice is not among them.
-struct Party {
+pub(crate) struct Party {
     barrier: Barrier,
     /// How often each place was given.
     places: Mutex<[usize; 3]>,
@@ -479,7 +479,7 @@ impl Scenario for Restless {
 
 /// Two that read and two that write what has to agree.
 #[derive(Default)]
-struct Book {
+pub(crate) struct Book {
     lock: RwLock<(u32, u32)>,
     readers: Inside,
     writers: Inside,

@@ -19,7 +19,7 @@ scenarios! {
 }
 
 /// Two put and two take, through a queue with one place.
-struct Bounded {
+pub(crate) struct Bounded {
     queue: Queue<u32>,
     ledger: Ledger,
 }
@@ -106,7 +106,7 @@ impl Scenario for FirstCome {
 }
 
 /// Items that are worked on, and one who waits until all are done.
-struct Work {
+pub(crate) struct Work {
     queue: Queue<u32>,
     at_work: Inside,
 }

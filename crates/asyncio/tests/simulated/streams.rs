@@ -44,7 +44,7 @@ fn numbers(body: &Arc<Body>) -> AsyncGenerator<u32> {
 
 /// Generators that are read, left, and dropped: their clean-ups run.
 #[derive(Default)]
-struct Numbers(Arc<Body>);
+pub(crate) struct Numbers(Arc<Body>);
 
 impl Scenario for Numbers {
     const ROLES: usize = 2;

@@ -117,7 +117,7 @@ impl Scenario for Stubborn {
 
 /// A clean-up that runs once, however the body ends, unless the task is dropped.
 #[derive(Default)]
-struct Tidy {
+pub(crate) struct Tidy {
     lock: Lock<usize>,
     entered: AtomicUsize,
     cleaned: AtomicUsize,

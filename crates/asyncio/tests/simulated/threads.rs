@@ -18,7 +18,7 @@ scenarios! {
 
 /// Jobs that run, or are dropped before they have begun.
 #[derive(Default)]
-struct Jobs {
+pub(crate) struct Jobs {
     asked: AtomicUsize,
     ran: Arc<AtomicUsize>,
     got: AtomicUsize,

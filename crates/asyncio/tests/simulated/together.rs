@@ -76,7 +76,7 @@ impl Children {
 
 /// All results, in the order of the arguments.
 #[derive(Default)]
-struct Gathered(Arc<Children>);
+pub(crate) struct Gathered(Arc<Children>);
 
 impl Scenario for Gathered {
     const ROLES: usize = 2;
@@ -353,7 +353,7 @@ impl Scenario for CompletedUntil {
 }
 
 /// Two that look for an item again and again, with little time; the items come when the time is over.
-struct Hurried {
+pub(crate) struct Hurried {
     queue: Queue<u32>,
     ledger: Ledger,
 }
@@ -580,7 +580,7 @@ impl Scenario for Moved {
 
 /// A waiter that is cancelled lets go of what is shielded, which goes on.
 #[derive(Default)]
-struct Shielded(Arc<Children>);
+pub(crate) struct Shielded(Arc<Children>);
 
 impl Scenario for Shielded {
     const ROLES: usize = 2;
@@ -689,7 +689,7 @@ impl Scenario for Raced {
 }
 
 /// As a race, with what is done with each.
-struct Selected(Raced);
+pub(crate) struct Selected(Raced);
 
 impl Scenario for Selected {
     const ROLES: usize = 3;
