@@ -190,8 +190,14 @@ fn ours() -> Vec<Workload> {
         counted("scope-yield", n, |s| in_task::<Asyncio, _>(s, together::scope_yield(s.n))),
         counted("timeout-ready", n, |s| in_task::<Asyncio, _>(s, together::timeout_ready(s.n))),
         counted("timeout-yield", n, |s| in_task::<Asyncio, _>(s, together::timeout_yield(s.n))),
-        counted("gather-100", n, |s| in_task::<Asyncio, _>(s, together::gather_many(s.n))),
-        counted("group-100", n, |s| in_task::<Asyncio, _>(s, together::group_many(s.n))),
+        counted("gather-100", n, |s| in_task::<Asyncio, _>(s, together::gather_many::<100>(s.n))),
+        counted("group-100", n, |s| in_task::<Asyncio, _>(s, together::group_many::<100>(s.n))),
+        counted("join-1000", n, |s| in_task::<Asyncio, _>(s, together::join_many::<1000>(s.n))),
+        counted("join-all-1000", n, |s| {
+            in_task::<Asyncio, _>(s, together::join_all_many::<1000>(s.n))
+        }),
+        counted("gather-1000", n, |s| in_task::<Asyncio, _>(s, together::gather_many::<1000>(s.n))),
+        counted("group-1000", n, |s| in_task::<Asyncio, _>(s, together::group_many::<1000>(s.n))),
     ]
 }
 
@@ -203,8 +209,11 @@ fn together_in_tokio<R: Runtime>() -> Vec<Workload> {
         counted("cancel", n, |s| in_task::<R, _>(s, tokio::cancel(s.n))),
         counted("timeout-ready", n, |s| in_task::<R, _>(s, tokio::timeout_ready(s.n))),
         counted("timeout-yield", n, |s| in_task::<R, _>(s, tokio::timeout_yield(s.n))),
-        counted("gather-100", n, |s| in_task::<R, _>(s, tokio::gather_many(s.n))),
-        counted("group-100", n, |s| in_task::<R, _>(s, tokio::group_many(s.n))),
+        counted("gather-100", n, |s| in_task::<R, _>(s, tokio::join_many::<100>(s.n))),
+        counted("group-100", n, |s| in_task::<R, _>(s, tokio::group_many::<100>(s.n))),
+        counted("join-1000", n, |s| in_task::<R, _>(s, tokio::join_many::<1000>(s.n))),
+        counted("join-all-1000", n, |s| in_task::<R, _>(s, tokio::join_all_many::<1000>(s.n))),
+        counted("group-1000", n, |s| in_task::<R, _>(s, tokio::group_many::<1000>(s.n))),
     ]
 }
 

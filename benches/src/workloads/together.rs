@@ -2,12 +2,10 @@
 
 use crate::report::Report;
 use asyncio::{TaskGroup, catch_cancelled, create_task, gather, timeout, yield_now};
+use futures_util::future::join_all;
 use std::convert::Infallible;
 use std::future::{pending, ready};
 use std::time::{Duration, Instant};
-
-/// Children of one gather, one group.
-const MANY: usize = 100;
 
 /// Never reached.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -21,8 +19,8 @@ async fn repeat(n: usize, mut operation: impl AsyncFnMut()) -> Report {
     Report::per_op(n, start.elapsed())
 }
 
-/// As [`repeat`], where one call does [`MANY`] operations.
-async fn repeat_many(n: usize, mut operation: impl AsyncFnMut()) -> Report {
+/// As [`repeat`], where one call does `MANY` operations.
+async fn repeat_many<const MANY: usize>(n: usize, mut operation: impl AsyncFnMut()) -> Report {
     let start = Instant::now();
     for _ in 0..n / MANY {
         operation().await;
@@ -61,18 +59,40 @@ pub async fn timeout_yield(n: usize) -> Report {
     repeat(n, async || assert!(timeout(HOUR, yield_now()).await.is_ok())).await
 }
 
-/// One operation: one of 100 children of a gather.
-pub async fn gather_many(n: usize) -> Report {
-    repeat_many(n, async || {
+/// One operation: one of `MANY` tasks that are spawned, and then awaited in order.
+pub async fn join_many<const MANY: usize>(n: usize) -> Report {
+    repeat_many::<MANY>(n, async || {
+        let tasks: Vec<_> = (0..MANY).map(|i| create_task(async move { i })).collect();
+        let mut values = Vec::with_capacity(MANY);
+        for task in tasks {
+            values.push(task.await.ok());
+        }
+        assert_eq!(values.len(), MANY);
+    })
+    .await
+}
+
+/// One operation: one of `MANY` tasks that `join_all` of `futures` awaits.
+pub async fn join_all_many<const MANY: usize>(n: usize) -> Report {
+    repeat_many::<MANY>(n, async || {
+        let tasks = join_all((0..MANY).map(|i| create_task(async move { i })));
+        assert_eq!(tasks.await.len(), MANY);
+    })
+    .await
+}
+
+/// One operation: one of `MANY` children of a gather.
+pub async fn gather_many<const MANY: usize>(n: usize) -> Report {
+    repeat_many::<MANY>(n, async || {
         let sums = gather((0..MANY).map(|i| async move { i }));
         assert_eq!(sums.await.map(|values| values.len()).ok(), Some(MANY));
     })
     .await
 }
 
-/// One operation: one of 100 children of a task group.
-pub async fn group_many(n: usize) -> Report {
-    repeat_many(n, async || {
+/// One operation: one of `MANY` children of a task group.
+pub async fn group_many<const MANY: usize>(n: usize) -> Report {
+    repeat_many::<MANY>(n, async || {
         let outcome = TaskGroup::<Infallible>::scope(async |tg| {
             (0..MANY).for_each(|i| tg.spawn(async move { i }).detach());
             Ok(())
@@ -84,7 +104,7 @@ pub async fn group_many(n: usize) -> Report {
 
 /// The same with Tokio.
 pub mod tokio {
-    use super::{HOUR, MANY, repeat, repeat_many};
+    use super::{HOUR, join_all, repeat, repeat_many};
     use crate::report::Report;
     use std::future::{pending, ready};
     use tokio::task::{JoinSet, yield_now};
@@ -111,9 +131,9 @@ pub mod tokio {
         repeat(n, async || assert!(timeout(HOUR, yield_now()).await.is_ok())).await
     }
 
-    /// One operation: one of 100 tasks whose handles are awaited in order.
-    pub async fn gather_many(n: usize) -> Report {
-        repeat_many(n, async || {
+    /// One operation: one of `MANY` tasks whose handles are awaited in order.
+    pub async fn join_many<const MANY: usize>(n: usize) -> Report {
+        repeat_many::<MANY>(n, async || {
             let tasks: Vec<_> = (0..MANY).map(|i| tokio::spawn(async move { i })).collect();
             let mut values = Vec::with_capacity(MANY);
             for task in tasks {
@@ -124,9 +144,18 @@ pub mod tokio {
         .await
     }
 
-    /// One operation: one of 100 tasks of a `JoinSet`.
-    pub async fn group_many(n: usize) -> Report {
-        repeat_many(n, async || {
+    /// One operation: one of `MANY` tasks that `join_all` of `futures` awaits.
+    pub async fn join_all_many<const MANY: usize>(n: usize) -> Report {
+        repeat_many::<MANY>(n, async || {
+            let tasks = join_all((0..MANY).map(|i| tokio::spawn(async move { i })));
+            assert_eq!(tasks.await.len(), MANY);
+        })
+        .await
+    }
+
+    /// One operation: one of `MANY` tasks of a `JoinSet`.
+    pub async fn group_many<const MANY: usize>(n: usize) -> Report {
+        repeat_many::<MANY>(n, async || {
             let mut set = JoinSet::new();
             (0..MANY).for_each(|i| drop(set.spawn(async move { i })));
             while let Some(joined) = set.join_next().await {

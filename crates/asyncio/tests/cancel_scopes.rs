@@ -314,13 +314,14 @@ fn every_branch_of_a_join_hears_and_none_is_asked_twice() {
                 async {
                     catch_cancelled(pending::<()>()).await.unwrap_err().swallow();
                     a.say("a");
-                    sleep(secs(0.001)).await;
+                    yield_now().await;
                     a.say("a goes on");
                 },
                 async {
                     catch_cancelled(pending::<()>()).await.unwrap_err().swallow();
                     b.say("b");
-                    sleep(secs(0.002)).await;
+                    yield_now().await;
+                    yield_now().await;
                     b.say("b goes on");
                 },
             )

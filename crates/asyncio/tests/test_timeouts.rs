@@ -6,12 +6,13 @@
 mod together;
 
 use asyncio::{
-    Deadline, Task, TaskGroup, TimeoutError, catch_cancelled, create_task, current_task, now, run,
-    secs, sleep, timeout, timeout_at, timeout_scope, yield_now,
+    Deadline, Event, Task, TaskGroup, TimeoutError, catch_cancelled, create_task, current_task,
+    now, run, secs, sleep, timeout, timeout_at, timeout_scope, yield_now,
 };
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use together::{Oops, settle};
@@ -207,18 +208,24 @@ fn an_error_in_the_clean_up_is_the_outcome() {
 #[test]
 fn a_group_in_it_ends_with_its_errors() {
     run(async {
-        let outcome = timeout(
-            secs(0.002),
+        let outcome = timeout_scope(None, async |deadline| {
             TaskGroup::<Oops>::scope(async |tg| {
-                tg.create_task(async {
+                let begun = Arc::new(Event::new());
+                let begins = begun.clone();
+                tg.create_task(async move {
+                    begins.set();
                     catch_cancelled(sleep(secs(60.0))).await.unwrap_err().swallow();
                     Err::<(), _>(Oops::ZeroDivision)
                 })
                 .detach();
+                // A task that has not begun has no say, and no error.
+                begun.wait().await;
+                deadline.reschedule(now()).unwrap();
                 sleep(secs(60.0)).await;
                 Ok(())
-            }),
-        )
+            })
+            .await
+        })
         .await;
         assert_eq!(outcome.unwrap().unwrap_err().exceptions(), [Oops::ZeroDivision]);
         // Without an error the deadline is what comes out.
