@@ -1,6 +1,6 @@
 //! Deterministic simulation: programs run on virtual workers, in virtual time, in an order that a seed decides.
 //!
-//! [`#[asyncio::test]`](macro@crate::test) is the usual way in; [`Sim`] and [`explore`] are the same for programs that want to look at the outcome
+//! [`#[asyncio::test]`](macro@crate::test) is the usual way in; [`Sim`] and [`explore()`] are the same for programs that want to look at the outcome
 //! themselves. See the chapter "Testing your program" (`docs/testing.md`) for what is simulated and where the limits are.
 //!
 //! One thread plays all workers of the loop, a turn of a task at a time. Which ready task is next, on which worker, and whether some task is
