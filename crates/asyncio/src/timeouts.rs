@@ -84,7 +84,7 @@ pin_project! {
 impl<F> Timeout<F> {
     fn new(when: When, future: F) -> Self {
         let alarm = Alarm { when, began: None, sleep: None, phase: Phase::Created };
-        Timeout { future: Some(future), domain: Domain::new(), alarm }
+        Timeout { future: Some(future), domain: Domain::counting(), alarm }
     }
 
     /// The deadline; `None` without one, or before the first poll of one that counts from there.
@@ -123,7 +123,8 @@ impl<F> fmt::Debug for Timeout<F> {
 ///
 /// # Errors
 ///
-/// [`TimeoutError`] if the deadline struck and the cancellation was not answered.
+/// [`TimeoutError`] if the deadline struck and the cancellation was not answered. If the task itself was cancelled meanwhile, also by a request that
+/// was caught inside, there is no error: the cancellation goes on.
 ///
 /// # Panics
 ///

@@ -2,11 +2,12 @@
 //!
 //! `timeout` is a domain with a deadline, a task group one with children. A domain that [`cancel`](Domain::cancel)s delivers to the innermost scopes
 //! inside; with none there, what is inside is dropped. What unwinds out of it by its own request is [`Inside::Cancelled`]; a request from further
-//! out goes on to the enclosing scope.
+//! out goes on to the enclosing scope. So does one of the task that was caught inside, and whose handler the domain's own request has ended: nobody
+//! else would hear of it any more.
 
 use super::node::Node;
 use super::scope::{ScopePoll, poll_scope};
-use super::tree::{Kind, Request};
+use super::tree::{Kind, Origin, Request};
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +19,9 @@ pub struct Domain {
     node: Option<Node>,
     /// Asked to cancel before it was in a task, or outside all tasks: then dropping is all there is.
     cancelled_unseen: bool,
+    /// How often the task had been cancelled when this first waited; `None` before, and if that does not matter.
+    cancels_before: Option<usize>,
+    counts: bool,
 }
 
 /// How what was inside ended.
@@ -32,7 +36,12 @@ pub enum Inside<T> {
 impl Domain {
     /// A domain with nothing inside yet.
     pub const fn new() -> Self {
-        Domain { node: None, cancelled_unseen: false }
+        Domain { node: None, cancelled_unseen: false, cancels_before: None, counts: false }
+    }
+
+    /// One that is [cancelled](Inside::Cancelled) by its own request only if the task has not been cancelled since: asyncio's rule for a timeout.
+    pub const fn counting() -> Self {
+        Domain { node: None, cancelled_unseen: false, cancels_before: None, counts: true }
     }
 
     /// Asks what is inside to end. The future must be polled afterwards.
@@ -57,8 +66,9 @@ impl Domain {
         mut future: Pin<&mut Option<F>>,
         cx: &mut Context<'_>,
     ) -> Poll<Inside<F::Output>> {
-        let Domain { node, cancelled_unseen } = self;
-        poll_scope(node, Kind::Scope, |scope| {
+        let Domain { node, cancelled_unseen, cancels_before, counts } = self;
+        let before = *cancels_before;
+        let polled = poll_scope(node, Kind::Scope, |scope| {
             let Some(mut scope) = scope else {
                 return poll_outside(*cancelled_unseen, future, cx);
             };
@@ -79,9 +89,13 @@ impl Domain {
             }
             match request {
                 None => Poll::Pending,
-                Some(request) => end(scope, request, future),
+                Some(request) => end(scope, request, future, before),
             }
-        })
+        });
+        if *counts && before.is_none() && polled.is_pending() {
+            *cancels_before = node.as_ref().map(Node::cancels);
+        }
+        polled
     }
 }
 
@@ -90,16 +104,19 @@ fn end<F, T>(
     mut scope: ScopePoll<'_>,
     request: Request,
     mut future: Pin<&mut Option<F>>,
+    cancels_before: Option<usize>,
 ) -> Poll<Inside<T>> {
     let mut next = Some(request);
     while let Some(request) = next {
         scope.inside(|| future.set(None));
         let node = scope.node();
-        if request.origin == node.origin() {
+        let is_own = request.origin == node.origin();
+        if is_own && !cancels_before.is_some_and(|before| node.was_cancelled_since(before)) {
             scope.leave();
             return Poll::Ready(Inside::Cancelled);
         }
-        node.raise_to_parent(request);
+        let origin = if is_own { Origin::Task } else { request.origin };
+        node.raise_to_parent(Request { origin, ..request });
         next = scope.take();
     }
     Poll::Pending

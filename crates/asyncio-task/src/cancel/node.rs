@@ -10,7 +10,7 @@ use crate::error::{CancelledError, JoinError};
 use crate::handle::TaskHandle;
 use crate::header::{Header, RawTask};
 use crate::runnable::call_waker;
-use crate::state::{ABORT, Woken};
+use crate::state::{ABORT, MUST_CANCEL, Woken};
 use crate::waker;
 use asyncio_base::record::{self, PollRecord};
 use asyncio_base::slab::Key;
@@ -251,6 +251,17 @@ impl Node {
     /// Says whether this node is at a clean-up that requests raised past it have to wait for.
     pub(crate) fn set_busy(&self, busy: bool) {
         self.task.raw().header().cold().tree.lock().set_busy(self.key, busy);
+    }
+
+    /// How often the task has been cancelled, less what was taken back.
+    pub(super) fn cancels(&self) -> usize {
+        self.task.cancelling()
+    }
+
+    /// Whether the task has been cancelled since it was that often, and has been told: what it has not been told will come.
+    pub(super) fn was_cancelled_since(&self, before: usize) -> bool {
+        let state = self.task.raw().header().state.load();
+        state.cancels() as usize > before && !state.has(MUST_CANCEL)
     }
 
     /// A request that was taken goes back to where it came from, to be delivered again.
