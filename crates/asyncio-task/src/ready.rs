@@ -146,6 +146,27 @@ unsafe fn drop_waker(data: *const ()) {
     drop(unsafe { Arc::from_raw(Mark::of(data).ready) });
 }
 
+/// A waker of this module as the pointer that it is; others are given back.
+pub(crate) fn into_pointer(waker: Waker) -> Result<*const (), Waker> {
+    if !std::ptr::eq(waker.vtable(), &VTABLE) {
+        return Err(waker);
+    }
+    Ok(ManuallyDrop::new(waker).data())
+}
+
+/// The waker that [`into_pointer`] took apart.
+///
+/// # Safety
+///
+/// It took apart such a waker, and this is called once for it.
+pub(crate) unsafe fn from_pointer(pointer: *const ()) -> Waker {
+    // SAFETY: data and vtable are those of the waker that was taken apart and forgotten.
+    unsafe { Waker::new(pointer, &VTABLE) }
+}
+
+/// So many low bits of such a pointer are free.
+pub(crate) const ALIGN: usize = align_of::<Mark>();
+
 #[cfg(all(test, not(asyncio_loom)))]
 mod tests {
     use super::*;
@@ -170,5 +191,18 @@ mod tests {
         assert_eq!((seen, Arc::strong_count(&ready)), (vec![1, 2, 0], 3));
         drop(ready);
         wakers[1].wake_by_ref();
+    }
+
+    #[test]
+    fn a_waker_survives_the_trip_through_a_pointer() {
+        let ready = Ready::for_many(1);
+        ready.watch(0, |waker| {
+            let pointer = into_pointer(waker.clone()).unwrap();
+            // SAFETY: from the line above.
+            let back = unsafe { from_pointer(pointer) };
+            assert!(back.will_wake(waker) && into_pointer(Waker::noop().clone()).is_err());
+            true
+        });
+        assert_eq!(Arc::strong_count(&ready), 1);
     }
 }

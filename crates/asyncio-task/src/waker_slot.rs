@@ -1,15 +1,17 @@
 //! A waker in one word.
 //!
-//! Nearly every task is awaited by another task, so the slot keeps a waker of ours as the bare pointer to its task and boxes
-//! only a foreign one. The lowest bit tells them apart.
+//! Nearly every task is awaited by another task, alone or with many, so the slot keeps a waker of ours as the bare pointer that it is, and boxes
+//! only a foreign one. The lowest bits tell them apart.
 
-use crate::waker;
+use crate::{ready, waker};
 use asyncio_base::sync::UnsafeCell;
 use std::ptr;
 use std::task::Waker;
 
 /// A box with a waker.
 const FOREIGN: usize = 1;
+/// A waker of `ready.rs`.
+const OF_MANY: usize = 2;
 
 /// Room for one waker.
 #[derive(Debug)]
@@ -32,7 +34,12 @@ impl WakerSlot {
             std::mem::forget(waker);
             task
         } else {
-            Box::into_raw(Box::new(waker)).cast::<()>().map_addr(|address| address | FOREIGN)
+            match ready::into_pointer(waker) {
+                Ok(pointer) => pointer.cast_mut().map_addr(|address| address | OF_MANY),
+                Err(waker) => Box::into_raw(Box::new(waker))
+                    .cast::<()>()
+                    .map_addr(|address| address | FOREIGN),
+            }
         };
         // SAFETY: the caller owns the slot.
         self.0.with_mut(|slot| unsafe { *slot = word });
@@ -49,9 +56,13 @@ impl WakerSlot {
         let word = self.0.with_mut(|slot| unsafe { ptr::replace(slot, ptr::null_mut()) });
         if word.is_null() {
             None
-        } else if word.addr() & FOREIGN == 0 {
+        } else if word.addr() & (FOREIGN | OF_MANY) == 0 {
             // SAFETY: data and vtable are those of the waker that `set` took apart and forgot.
             Some(unsafe { Waker::new(word, waker::vtable()) })
+        } else if word.addr() & OF_MANY != 0 {
+            let pointer = word.map_addr(|address| address & !OF_MANY);
+            // SAFETY: `set` took the waker apart, tagged; it was taken out of the slot, so it is put together once.
+            Some(unsafe { ready::from_pointer(pointer) })
         } else {
             let boxed = word.map_addr(|address| address & !FOREIGN).cast::<Waker>();
             // SAFETY: `set` made the word from a box, tagged; it was taken out of the slot, so it is unboxed once.
@@ -60,4 +71,4 @@ impl WakerSlot {
     }
 }
 
-const _: () = assert!(align_of::<Waker>() > FOREIGN);
+const _: () = assert!(align_of::<Waker>() > FOREIGN | OF_MANY && ready::ALIGN > FOREIGN | OF_MANY);
