@@ -85,8 +85,11 @@ async fn tour() -> io::Result<()> {
         crawler.await??;
     }
     let elapsed = start.elapsed();
-    // The callbacks of the last answers may be queued behind this task.
-    asyncio::yield_now().await;
+    // Callbacks run one after the other: with this one all before it have run, on whatever worker.
+    let last: asyncio::Future<()> = get_running_loop().create_future();
+    let done = last.clone();
+    get_running_loop().call_soon(move || done.set_result(()).expect("nobody else sets it"));
+    last.await.map_err(io::Error::other)?;
     server.cancel();
     beats.task.cancel();
 
