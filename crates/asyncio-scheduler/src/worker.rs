@@ -35,6 +35,8 @@ pub(crate) struct Worker {
     pub(crate) queue: RunQueue,
     /// What only worker 0 may run, if the loop has others.
     pinned: Option<RunQueue>,
+    /// Whether the loop has others.
+    is_one_of_many: bool,
     /// Whether there are other workers that may be up.
     pub(crate) has_others: bool,
     /// In the driver: what is woken there is shared once, afterwards.
@@ -147,6 +149,7 @@ impl Worker {
             shard,
             queue: shard.take_queue(),
             pinned: (index == 0 && is_one_of_many).then(|| core.local.take_queue()),
+            is_one_of_many,
             has_others,
             batching: Cell::new(false),
             searching: Cell::new(false),
@@ -296,7 +299,7 @@ impl Worker {
 
     #[inline]
     fn run_entries(&self) {
-        if self.has_others {
+        if self.is_one_of_many {
             return self.run_share();
         }
         let queued = self.queue.len();
@@ -308,15 +311,19 @@ impl Worker {
         self.run_from(&self.queue, queued);
     }
 
-    /// Runs what of the entries can be run before the next look at the descriptors; for one worker among several.
+    /// For one worker among several: what is its own, and what of the rest can be run before the next look at the descriptors, or all while no other
+    /// gets up.
     #[inline(never)]
     fn run_share(&self) {
-        let (pinned, queued) = (self.pinned.as_ref().map_or(0, RunQueue::len), self.queue.len());
+        let pinned = self.pinned.as_ref().map_or(0, RunQueue::len);
+        let mut queued = self.queue.len();
         if pinned + queued == 0 {
             return;
         }
-        let queued = queued.min(self.pace.left());
-        self.be_busy();
+        if self.has_others {
+            queued = queued.min(self.pace.left());
+            self.be_busy();
+        }
         self.pace.ran(pinned + queued);
         if self.event_loop.is_watched() {
             return self.run_watched_entries(pinned, queued);

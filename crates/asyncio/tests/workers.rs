@@ -2,13 +2,18 @@
 
 mod common;
 
-use asyncio::{EventLoop, Runner, create_task, get_running_loop, secs, sleep, yield_now};
+use asyncio::{
+    EventLoop, RunError, Runner, create_local_task, create_task, get_running_loop, secs, sleep,
+    yield_now,
+};
 use common::Dropped;
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -301,6 +306,42 @@ fn what_workers_left_is_dropped_with_the_loop() {
         .unwrap();
     runner.close();
     assert!(all.iter().all(|dropped| dropped.load(Ordering::SeqCst)));
+}
+
+/// Main and tasks of worker 0 have their turn in that pass as well.
+#[test]
+fn a_run_that_was_stopped_before_runs_what_is_worker_zeros_own() {
+    for workers in [1, 2, 4] {
+        let event_loop = EventLoop::with_workers(workers).unwrap();
+        let turns = Rc::new(Cell::new(0));
+        let counts = turns.clone();
+        event_loop
+            .run_until_complete(async move {
+                let endless = async move {
+                    loop {
+                        counts.set(counts.get() + 1);
+                        yield_now().await;
+                    }
+                };
+                drop(create_local_task(endless));
+            })
+            .unwrap();
+        let before = turns.get();
+        event_loop.stop();
+        event_loop.run_forever().unwrap();
+        assert_eq!(turns.get(), before + 1, "{workers} workers");
+
+        let mut polls = 0;
+        event_loop.stop();
+        let main = poll_fn(|_cx| {
+            polls += 1;
+            Poll::<()>::Pending
+        });
+        assert!(matches!(event_loop.run_until_complete(main), Err(RunError::Stopped)));
+        assert_eq!(polls, 1, "{workers} workers");
+        event_loop.set_exception_handler(Some(|_: &_, _: &_| {}));
+        event_loop.close().unwrap();
+    }
 }
 
 /// CPython test_base_events: test_run_forever_pre_stopped. One pass, which runs all that was queued before, however much; and nothing that this queues.
