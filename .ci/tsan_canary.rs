@@ -24,11 +24,23 @@ impl Bare {
 const THREADS: usize = 4;
 const ROUNDS: usize = 2_000;
 
+/// Waits until all threads are here, without any order between them. A thread that were over before the next one starts would be ordered with it
+/// by what it and its handle share.
+fn meet(arrived: &AtomicUsize, threads: usize) {
+    arrived.fetch_add(1, Ordering::Relaxed);
+    while arrived.load(Ordering::Relaxed) < threads {
+        thread::yield_now();
+    }
+}
+
 fn race() {
-    let bare = Bare::default();
+    let (bare, arrived) = (Bare::default(), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 0..THREADS {
-            scope.spawn(|| bare.add());
+            scope.spawn(|| {
+                meet(&arrived, THREADS);
+                bare.add();
+            });
         }
     });
 }
@@ -36,16 +48,18 @@ fn race() {
 /// A flag that does not order what it stands for.
 fn published(order: Ordering) {
     for _ in 0..ROUNDS / 100 {
-        let (bare, flag) = (Bare::default(), AtomicBool::new(false));
+        let (bare, flag, arrived) = (Bare::default(), AtomicBool::new(false), AtomicUsize::new(0));
         thread::scope(|scope| {
             scope.spawn(|| {
                 bare.add();
                 flag.store(true, order);
+                meet(&arrived, 2);
             });
             while !flag.load(if order == Ordering::Release { Ordering::Acquire } else { order }) {
                 thread::yield_now();
             }
             bare.add();
+            meet(&arrived, 2);
         });
     }
 }
@@ -56,10 +70,7 @@ fn arc() {
     let threads = (0..THREADS).map(|_| {
         let bare = bare.clone();
         thread::spawn(move || {
-            bare.1.fetch_add(1, Ordering::Relaxed);
-            while bare.1.load(Ordering::Relaxed) < THREADS {
-                thread::yield_now();
-            }
+            meet(&bare.1, THREADS);
             bare.0.add();
         })
     });
