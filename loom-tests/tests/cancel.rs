@@ -105,6 +105,19 @@ impl Loop {
         }
         race();
     }
+
+    /// A gate opens, and what that wakes runs, on another thread while the task is cancelled here; whether that was accepted.
+    fn cancel_while_opening<T>(&'static self, gate: Arc<Gate>, task: &Task<T>) -> bool {
+        let worker = thread::spawn(move || {
+            gate.open();
+            self.run();
+        });
+        let accepted = task.cancel();
+        self.run();
+        worker.join().unwrap();
+        self.run();
+        accepted
+    }
 }
 
 /// Explores `body`, which says what came of it; all of `outcomes` must come up, and nothing else.
@@ -242,14 +255,7 @@ fn forwarding_and_the_child_s_completion() {
         let child_handle = child.handle();
         let mut parent = lp.spawn(catch_cancelled(child));
         lp.run();
-        let worker = thread::spawn(move || {
-            gate.open();
-            lp.run();
-        });
-        let accepted = parent.cancel();
-        lp.run();
-        worker.join().unwrap();
-        lp.run();
+        let accepted = lp.cancel_while_opening(gate, &parent);
         let child_cancelled = child_handle.cancelled();
         match (accepted, parent.try_result().expect("it has ended")) {
             (true, Ok(Err(_))) if child_cancelled => "child cancelled",
@@ -278,14 +284,7 @@ fn a_plain_await_and_the_child_s_completion() {
             outcome
         });
         lp.run();
-        let worker = thread::spawn(move || {
-            gate.open();
-            lp.run();
-        });
-        let accepted = parent.cancel();
-        lp.run();
-        worker.join().unwrap();
-        lp.run();
+        let accepted = lp.cancel_while_opening(gate, &parent);
         let child_cancelled = child_handle.cancelled();
         match (accepted, parent.try_result().expect("it has ended")) {
             (true, Err(_)) if went_on.load(Relaxed) => panic!("it went on although it was asked"),
@@ -395,14 +394,7 @@ fn a_shield_and_the_child_s_completion() {
         let child_handle = child.handle();
         let mut waiter = lp.spawn(catch_cancelled(shield(child)));
         lp.run();
-        let worker = thread::spawn(move || {
-            gate.open();
-            lp.run();
-        });
-        let accepted = waiter.cancel();
-        lp.run();
-        worker.join().unwrap();
-        lp.run();
+        let accepted = lp.cancel_while_opening(gate, &waiter);
         assert!(child_handle.done() && !child_handle.cancelled());
         match (accepted, waiter.try_result().expect("it has ended")) {
             (true, Ok(Err(_))) => "let go",
@@ -579,14 +571,7 @@ fn a_group_s_last_task_and_a_cancel() {
             Poll::Ready(())
         }));
         lp.run();
-        let child = thread::spawn(move || {
-            last.open();
-            lp.run();
-        });
-        let accepted = task.cancel();
-        lp.run();
-        child.join().unwrap();
-        lp.run();
+        let accepted = lp.cancel_while_opening(last, &task);
         match (accepted, task.try_result().expect("it has ended")) {
             (true, Err(_)) => "cancelled",
             (false, Ok(())) => "refused",

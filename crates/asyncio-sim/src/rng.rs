@@ -30,6 +30,7 @@ impl Rng {
     ///
     /// If `bound` is 0.
     #[inline]
+    #[track_caller]
     pub fn below(&mut self, bound: u64) -> u64 {
         assert!(bound > 0, "there is no number below 0");
         ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
@@ -41,6 +42,7 @@ impl Rng {
     ///
     /// If `times` is 0.
     #[inline]
+    #[track_caller]
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }

@@ -1,6 +1,7 @@
 //! How a task can end without a value.
 
 use crate::cancel::Origin;
+use crate::panics::panic_text;
 use std::any::Any;
 use std::borrow::Cow;
 use std::error::Error;
@@ -108,9 +109,7 @@ pub struct PanicError {
 
 impl PanicError {
     fn new(payload: Box<dyn Any + Send>) -> Self {
-        let text = payload.downcast_ref::<&'static str>().copied();
-        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-        let message = text.unwrap_or("a value that is no text").into();
+        let message = panic_text(&*payload).unwrap_or("a value that is no text").into();
         PanicError { payload: Mutex::new(payload), message }
     }
 

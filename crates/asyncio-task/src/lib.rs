@@ -57,7 +57,7 @@ pub use handle::{TaskHandle, current};
 pub use id::{TaskId, numbered_anew};
 pub use into_task::{IntoTask, Spawn};
 pub use list::TaskList;
-pub use panics::contain;
+pub use panics::{contain, panic_text};
 pub use ready::Ready;
 pub use runnable::{Ran, Runnable};
 pub use schedule::{

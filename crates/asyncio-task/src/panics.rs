@@ -30,3 +30,9 @@ pub fn contain(code: impl FnOnce()) {
 
 /// Payloads that panic one out of the other before the rest is leaked.
 const PAYLOADS: usize = 8;
+
+/// What a panic says, if its payload is a text.
+pub fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<&'static str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}

@@ -304,8 +304,7 @@ impl Driver for Wiring {
     }
 
     fn random(&self, bound: usize) -> usize {
-        // Each RandomState has keys of its own; their hash of nothing is the number.
-        (RandomState::new().build_hasher().finish() % bound as u64) as usize
+        (chance() % bound as u64) as usize
     }
 
     fn start_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<Join> {
@@ -327,4 +326,10 @@ impl Driver for Wiring {
     fn simulation(&self) -> Option<&dyn Simulation> {
         self.world.as_deref().map(|world| world as &dyn Simulation)
     }
+}
+
+/// Any number, another one at each call.
+pub(crate) fn chance() -> u64 {
+    // Each RandomState has keys of its own; their hash of nothing is the number.
+    RandomState::new().build_hasher().finish()
 }

@@ -2,6 +2,7 @@
 
 use super::waits::{InWords, Waiting, circle};
 use asyncio_sim::Schedule;
+use asyncio_task::panic_text;
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
@@ -112,15 +113,10 @@ impl FailureKind {
     /// Whether it is the same thing that went wrong, as far as can be told.
     pub(super) fn is_like(&self, other: &FailureKind) -> bool {
         match (self, other) {
-            (FailureKind::Panic(a), FailureKind::Panic(b)) => message(&**a) == message(&**b),
+            (FailureKind::Panic(a), FailureKind::Panic(b)) => panic_text(&**a) == panic_text(&**b),
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
-}
-
-/// What a panic says.
-fn message(panic: &(dyn Any + Send)) -> Option<&str> {
-    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(|s| &**s))
 }
 
 /// The first line of a report.
@@ -130,7 +126,7 @@ impl fmt::Display for Summary<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             FailureKind::Panic(panic) => {
-                write!(f, "main panicked: {}", message(&**panic).unwrap_or("(no message)"))
+                write!(f, "main panicked: {}", panic_text(&**panic).unwrap_or("(no message)"))
             }
             FailureKind::Returned(error) => write!(f, "main returned an error: {error}"),
             FailureKind::Cancelled => f.write_str("main was cancelled"),

@@ -176,7 +176,7 @@ pub struct SimRng(Arc<World>);
 impl SimRng {
     /// Any number.
     pub fn next_u64(&mut self) -> u64 {
-        self.0.random()
+        self.0.rng().next_u64()
     }
 
     /// A number below `bound`.
@@ -186,8 +186,7 @@ impl SimRng {
     /// If `bound` is 0.
     #[track_caller]
     pub fn below(&mut self, bound: u64) -> u64 {
-        assert!(bound > 0, "there is no number below 0");
-        ((u128::from(self.next_u64()) * u128::from(bound)) >> 64) as u64
+        self.0.rng().below(bound)
     }
 
     /// True once in so many times.
@@ -197,7 +196,7 @@ impl SimRng {
     /// If `times` is 0.
     #[track_caller]
     pub fn one_in(&mut self, times: u64) -> bool {
-        self.below(times) == 0
+        self.0.rng().one_in(times)
     }
 
     /// Brings the items into any order.

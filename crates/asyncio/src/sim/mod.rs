@@ -250,14 +250,19 @@ impl Sim {
         }
     }
 
+    /// How many workers are played in this run: what is in order is of one.
+    fn played(&self) -> usize {
+        if self.followed() == Strategy::Fifo { 1 } else { self.workers }
+    }
+
     fn run_in<F: IntoFuture>(
         &self,
         world: &Arc<World>,
         main: F,
         place: &'static Location<'static>,
     ) -> Result<F::Output, FailureKind> {
-        let workers = if self.followed() == Strategy::Fifo { 1 } else { self.workers };
-        let runner = Runner::simulated(EventLoop::simulated(workers, world.clone()));
+        let event_loop = EventLoop::simulated(self.played(), world.clone());
+        let runner = Runner::simulated(event_loop);
         let event_loop = runner.get_loop();
         set_event_loop(Some(&event_loop));
         let context = ContextSlot::with(Context::new());
@@ -305,7 +310,6 @@ impl Sim {
     }
 
     fn failure(&self, kind: FailureKind, world: &World) -> Box<Failure> {
-        let workers = if self.followed() == Strategy::Fifo { 1 } else { self.workers };
         let told = world.told();
         Box::new(Failure {
             kind,
@@ -314,7 +318,7 @@ impl Sim {
             time: told.time,
             schedule: Schedule {
                 seed: self.seed,
-                workers,
+                workers: self.played(),
                 in_order: self.followed() == Strategy::Fifo,
                 spurious_wakes: self.spurious_wakes,
                 choices: world.choices(),

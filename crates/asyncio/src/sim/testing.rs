@@ -3,12 +3,14 @@
 use super::explore::Exploration;
 use super::{Sim, Strategy};
 use crate::runners::Runner;
+use crate::wiring::chance;
 use asyncio_sim::Schedule;
 use asyncio_sim::rng::seed_of;
 use asyncio_sim::schedule::parse_seed;
-use std::fmt::Debug;
+use std::fmt::{Debug, Display};
 use std::future::Future;
 use std::panic::Location;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// What a test's body may return.
@@ -75,10 +77,7 @@ impl Test {
     /// How tasks are picked.
     #[track_caller]
     pub fn strategy(mut self, strategy: &str) -> Self {
-        match strategy.parse() {
-            Ok(strategy) => self.strategy = Some(strategy),
-            Err(error) => panic!("{error}"),
-        }
+        self.strategy = Some(parsed(strategy));
         self
     }
 
@@ -92,10 +91,7 @@ impl Test {
     /// Runs one schedule only.
     #[track_caller]
     pub fn replay(mut self, schedule: &str) -> Self {
-        match schedule.parse() {
-            Ok(schedule) => self.replay = Some(schedule),
-            Err(error) => panic!("{error}"),
-        }
+        self.replay = Some(parsed(schedule));
         self
     }
 
@@ -175,10 +171,10 @@ impl Test {
         let first = asked.seed.unwrap_or_else(|| seed_of(self.name));
         let (workers, strategy, timeout) = (self.workers, self.strategy, self.timeout);
         (0..seeds).map(move |number| {
-            let mut sim = Sim::new(first.wrapping_add(number));
-            sim.strategy = strategy;
-            workers.into_iter().for_each(|workers| sim.workers = workers.max(1));
-            timeout.into_iter().for_each(|limit| sim.limits.time = limit);
+            let sim = Sim::new(first.wrapping_add(number));
+            let sim = strategy.into_iter().fold(sim, Sim::strategy);
+            let sim = workers.into_iter().fold(sim, Sim::workers);
+            let sim = timeout.into_iter().fold(sim, Sim::time_limit);
             match &replay {
                 Some(schedule) => sim.with_schedule(schedule.clone()),
                 None => sim,
@@ -222,12 +218,20 @@ impl Asked {
     }
 }
 
+/// What an attribute says.
+#[track_caller]
+fn parsed<T: FromStr<Err: Display>>(text: &str) -> T {
+    match text.parse() {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
+    }
+}
+
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
 /// A seed that nobody knows before. Half as many digits as there could be: it is to be typed.
 fn any_seed() -> u64 {
-    use std::hash::{BuildHasher, Hasher, RandomState};
-    RandomState::new().build_hasher().finish() >> 32
+    chance() >> 32
 }

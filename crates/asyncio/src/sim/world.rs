@@ -9,7 +9,7 @@ use super::trace::{Trace, What};
 use super::waits;
 use crate::executors::Job;
 use crate::wiring::Wiring;
-use asyncio_base::sync::Mutex;
+use asyncio_base::sync::{Mutex, MutexGuard};
 use asyncio_scheduler::Loop;
 use asyncio_scheduler::simulated::{Simulation, Turn};
 use asyncio_sim::{Choices, Picker, Rng};
@@ -61,6 +61,7 @@ pub(crate) struct World {
     elapsed: Mutex<Duration>,
     is_in_order: bool,
     limits: Limits,
+    rng: Mutex<Rng>,
     wiring: OnceLock<Weak<Wiring>>,
     scheduler: OnceLock<Weak<Loop>>,
     state: Mutex<State>,
@@ -70,7 +71,6 @@ struct State {
     choices: Choices,
     picker: Picker,
     spurious_wakes: bool,
-    rng: Rng,
     trace: Trace,
     step: u64,
     /// Why the run cannot go on; the first reason stays.
@@ -114,13 +114,13 @@ impl World {
             elapsed: Mutex::new(Duration::ZERO),
             is_in_order,
             limits,
+            rng: Mutex::new(rng),
             wiring: OnceLock::new(),
             scheduler: OnceLock::new(),
             state: Mutex::new(State {
                 choices,
                 picker,
                 spurious_wakes,
-                rng,
                 trace,
                 step: 0,
                 end: None,
@@ -281,8 +281,9 @@ impl World {
 
     // ----- what the program asks for
 
-    pub(super) fn random(&self) -> u64 {
-        self.state.lock().rng.next_u64()
+    /// The row that the program draws from.
+    pub(super) fn rng(&self) -> MutexGuard<'_, Rng> {
+        self.rng.lock()
     }
 
     /// Keeps a job until its turn.

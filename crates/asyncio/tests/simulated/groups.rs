@@ -63,9 +63,28 @@ impl Home {
     }
 }
 
+/// The homes of two roles.
+#[derive(Default)]
+struct Homes([Arc<Home>; 2]);
+
+impl Homes {
+    fn of(&self, role: usize) -> &Arc<Home> {
+        &self.0[role]
+    }
+
+    /// The role's scope has ended, and so must its children have.
+    fn are_empty_of(&self, role: usize) {
+        assert_eq!(self.0[role].alive.count(), 0, "the scope waits for its children");
+    }
+
+    fn check(&self) {
+        self.0.iter().for_each(|home| home.check());
+    }
+}
+
 /// All children of all roles, with permits that they have to give back.
 pub(crate) struct Family {
-    homes: [Arc<Home>; 2],
+    homes: Homes,
     permits: Arc<Semaphore>,
 }
 
@@ -73,11 +92,11 @@ impl Scenario for Family {
     const ROLES: usize = 2;
 
     fn new() -> Self {
-        Family { homes: Default::default(), permits: Arc::new(Semaphore::new(2)) }
+        Family { homes: Homes::default(), permits: Arc::new(Semaphore::new(2)) }
     }
 
     async fn play(self: Arc<Self>, role: usize) {
-        let home = &self.homes[role];
+        let home = self.homes.of(role);
         let sum = TaskGroup::<()>::scope(async |group| {
             let tasks = [0, 1, 3].map(|turns| {
                 let (home, permits) = (home.clone(), self.permits.clone());
@@ -93,12 +112,12 @@ impl Scenario for Family {
             Ok(sum)
         });
         assert_eq!(sum.await.unwrap(), 4);
-        assert_eq!(home.alive.count(), 0, "the scope waits for its children");
+        self.homes.are_empty_of(role);
     }
 
     fn check(&self) {
-        self.homes.iter().for_each(|home| home.check());
-        let cleaned: usize = self.homes.iter().map(|home| home.cleaned.load(SeqCst)).sum();
+        self.homes.check();
+        let cleaned: usize = self.homes.0.iter().map(|home| home.cleaned.load(SeqCst)).sum();
         sometimes!("two children clean up", cleaned > 1);
         assert_eq!(self.permits.value(), 2);
     }
@@ -106,7 +125,7 @@ impl Scenario for Family {
 
 /// The first error ends the others and the body.
 #[derive(Default)]
-struct Failing([Arc<Home>; 2]);
+struct Failing(Homes);
 
 impl Scenario for Failing {
     const ROLES: usize = 2;
@@ -119,7 +138,7 @@ impl Scenario for Failing {
     }
 
     async fn play(self: Arc<Self>, role: usize) {
-        let home = &self.0[role];
+        let home = self.0.of(role);
         let outcome = TaskGroup::scope(async |group| {
             group.create_task(home.clone().fail(1)).detach();
             group.create_task(home.clone().fail(1 + role as u32)).detach();
@@ -128,20 +147,20 @@ impl Scenario for Failing {
             Ok(())
         });
         let errors = outcome.await.unwrap_err();
-        assert_eq!(home.alive.count(), 0, "the scope waits for its children");
+        self.0.are_empty_of(role);
         sometimes!("two errors", errors.exceptions().len() == 2);
         sometimes!("one error", errors.exceptions().len() == 1);
         assert!(errors.into_iter().all(|turns| turns < 3));
     }
 
     fn check(&self) {
-        self.0.iter().for_each(|home| home.check());
+        self.0.check();
     }
 }
 
 /// An error of the body ends the children.
 #[derive(Default)]
-struct FailingBody([Arc<Home>; 2]);
+struct FailingBody(Homes);
 
 impl Scenario for FailingBody {
     const ROLES: usize = 2;
@@ -153,7 +172,7 @@ impl Scenario for FailingBody {
     }
 
     async fn play(self: Arc<Self>, role: usize) {
-        let home = &self.0[role];
+        let home = self.0.of(role);
         let outcome = TaskGroup::scope(async |group| {
             group.create_task(home.clone().succeed(3)).detach();
             if role == 1 {
@@ -163,19 +182,19 @@ impl Scenario for FailingBody {
             Err::<(), _>(7)
         });
         let errors = outcome.await.unwrap_err();
-        assert_eq!(home.alive.count(), 0, "the scope waits for its children");
+        self.0.are_empty_of(role);
         sometimes!("two errors", errors.exceptions().len() == 2);
         assert!(errors.into_iter().all(|error| error == 7 || error == 1));
     }
 
     fn check(&self) {
-        self.0.iter().for_each(|home| home.check());
+        self.0.check();
     }
 }
 
 /// A group in a child of a group: the error of the outer one ends the inner one.
 #[derive(Default)]
-struct Nested([Arc<Home>; 2]);
+struct Nested(Homes);
 
 impl Scenario for Nested {
     const ROLES: usize = 2;
@@ -187,7 +206,7 @@ impl Scenario for Nested {
     }
 
     async fn play(self: Arc<Self>, role: usize) {
-        let home = self.0[role].clone();
+        let home = self.0.of(role).clone();
         let outcome = TaskGroup::scope(async |outer| {
             let inside = home.clone();
             let inner = outer.create_task(async move {
@@ -205,19 +224,19 @@ impl Scenario for Nested {
             Ok(())
         });
         let errors = outcome.await.unwrap_err();
-        assert_eq!(home.alive.count(), 0, "the scope waits for its children");
+        self.0.are_empty_of(role);
         sometimes!("both groups fail", errors.exceptions().len() == 2);
         assert!(errors.into_iter().all(|error| error == 1 || (error == 12 && role == 1)));
     }
 
     fn check(&self) {
-        self.0.iter().for_each(|home| home.check());
+        self.0.check();
     }
 }
 
 /// A group that is ended by one of its children.
 #[derive(Default)]
-struct Ended([Arc<Home>; 2]);
+struct Ended(Homes);
 
 impl Scenario for Ended {
     const ROLES: usize = 2;
@@ -229,7 +248,7 @@ impl Scenario for Ended {
     }
 
     async fn play(self: Arc<Self>, role: usize) {
-        let home = &self.0[role];
+        let home = self.0.of(role);
         let event = Event::new();
         let outcome = TaskGroup::<u32>::scope(async |group| {
             group.create_task(home.clone().succeed(3)).detach();
@@ -246,7 +265,7 @@ impl Scenario for Ended {
             Ok("returned")
         });
         let outcome = outcome.await;
-        assert_eq!(home.alive.count(), 0, "the scope waits for its children");
+        self.0.are_empty_of(role);
         match outcome {
             Ok(_) => assert_eq!(role, 1),
             Err(errors) => assert!(errors.exceptions().is_empty()),
@@ -256,7 +275,7 @@ impl Scenario for Ended {
     }
 
     fn check(&self) {
-        self.0.iter().for_each(|home| home.check());
+        self.0.check();
     }
 }
 
@@ -264,7 +283,7 @@ type Child = Pin<Box<dyn Future<Output = Result<(), u32>> + Send>>;
 
 /// Children that make children, until one fails.
 #[derive(Default)]
-struct Breeding([Arc<Home>; 2]);
+struct Breeding(Homes);
 
 impl Breeding {
     fn breed(group: TaskGroup<u32>, home: Arc<Home>, left: u32) -> Child {
@@ -296,23 +315,23 @@ impl Scenario for Breeding {
     }
 
     async fn play(self: Arc<Self>, role: usize) {
-        let home = &self.0[role];
+        let home = self.0.of(role);
         let outcome = TaskGroup::scope(async |group| {
             Self::breed(group.clone(), home.clone(), 2).await?;
             Ok(())
         });
         assert!(outcome.await.is_err());
-        assert_eq!(home.alive.count(), 0, "the scope waits for its children");
+        self.0.are_empty_of(role);
     }
 
     fn check(&self) {
-        self.0.iter().for_each(|home| home.check());
+        self.0.check();
     }
 }
 
 /// A group that has too little time.
 #[derive(Default)]
-pub(crate) struct Hurried([Arc<Home>; 2]);
+pub(crate) struct Hurried(Homes);
 
 impl Scenario for Hurried {
     const ROLES: usize = 2;
@@ -324,7 +343,7 @@ impl Scenario for Hurried {
     }
 
     async fn play(self: Arc<Self>, role: usize) {
-        let home = &self.0[role];
+        let home = self.0.of(role);
         // At the same moment as the child ends.
         let outcome = timeout(
             secs(1.0),
@@ -338,12 +357,12 @@ impl Scenario for Hurried {
             }),
         );
         let outcome = outcome.await;
-        assert_eq!(home.alive.count(), 0, "the scope waits for its children");
+        self.0.are_empty_of(role);
         sometimes!("in time", role == 0 && outcome.is_ok());
         sometimes!("too late", role == 0 && outcome.is_err());
     }
 
     fn check(&self) {
-        self.0.iter().for_each(|home| home.check());
+        self.0.check();
     }
 }

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::panic::resume_unwind;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -274,6 +274,25 @@ pub(crate) struct Here<'a>(&'a Inside, usize);
 impl Drop for Here<'_> {
     fn drop(&mut self) {
         self.0.0.fetch_sub(self.1, SeqCst);
+    }
+}
+
+/// Counts what is dropped before it says that it is done.
+pub(crate) struct UnlessDone<'a>(&'a AtomicUsize, AtomicBool);
+
+impl<'a> UnlessDone<'a> {
+    pub(crate) fn new(dropped: &'a AtomicUsize) -> Self {
+        UnlessDone(dropped, AtomicBool::new(false))
+    }
+
+    pub(crate) fn done(&self) {
+        self.1.store(true, SeqCst);
+    }
+}
+
+impl Drop for UnlessDone<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(usize::from(!self.1.load(SeqCst)), SeqCst);
     }
 }
 

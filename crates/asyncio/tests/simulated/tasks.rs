@@ -1,6 +1,6 @@
 //! Tasks: cancelling them, answering that, and what runs when they are done.
 
-use crate::harness::{Inside, Scenario, ended, run_all, scenarios};
+use crate::harness::{Inside, Scenario, UnlessDone, ended, run_all, scenarios};
 use asyncio::{
     CancelOnDrop, Event, JoinError, Lock, Task, TaskBuilder, catch_cancelled, create_local_task,
     create_task, current_task, secs, sim, sleep, sometimes, uncancellable, with_finally, yield_now,
@@ -124,14 +124,6 @@ pub(crate) struct Tidy {
     dropped: AtomicUsize,
 }
 
-struct UnlessDone<'a>(&'a AtomicUsize, bool);
-
-impl Drop for UnlessDone<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_add(usize::from(!self.1), SeqCst);
-    }
-}
-
 impl Scenario for Tidy {
     const ROLES: usize = 3;
 
@@ -140,7 +132,7 @@ impl Scenario for Tidy {
     }
 
     async fn play(self: Arc<Self>, _role: usize) {
-        let guard = Mutex::new(UnlessDone(&self.dropped, false));
+        let dropped = UnlessDone::new(&self.dropped);
         self.entered.fetch_add(1, SeqCst);
         let body = async {
             let mut value = self.lock.acquire().await;
@@ -153,7 +145,7 @@ impl Scenario for Tidy {
             yield_now().await;
             *value += 100;
             self.cleaned.fetch_add(1, SeqCst);
-            guard.lock().unwrap().1 = true;
+            dropped.done();
         };
         with_finally(body, clean_up).await;
     }
@@ -184,13 +176,13 @@ impl Scenario for Held {
     async fn play(self: Arc<Self>, _role: usize) {
         let me = current_task().unwrap();
         uncancellable(async {
-            let mut guard = UnlessDone(&self.aborted, false);
+            let aborted = UnlessDone::new(&self.aborted);
             self.halves[0].fetch_add(1, SeqCst);
             yield_now().await;
             sleep(secs(1.0)).await;
             sometimes!("a cancel is held back", me.cancelling() > 0);
             self.halves[1].fetch_add(1, SeqCst);
-            guard.1 = true;
+            aborted.done();
         })
         .await;
         let asked = me.cancelling() > 0;

@@ -1,6 +1,6 @@
 //! Many at once: gather, wait, as_completed, timeouts, shield, and what waits in place.
 
-use crate::harness::{Inside, Ledger, Scenario, expect_reports, scenarios};
+use crate::harness::{Inside, Ledger, Scenario, UnlessDone, expect_reports, scenarios};
 use asyncio::{
     Event, JoinError, Queue, ReturnWhen, Task, as_completed, catch_cancelled, create_task, gather,
     join, now, race, scope, secs, select, shield, sleep, sometimes, timeout, timeout_at,
@@ -9,7 +9,7 @@ use asyncio::{
 use std::iter;
 use std::panic::resume_unwind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 scenarios! {
     gather_all: Gathered,
@@ -487,14 +487,6 @@ struct Cleaned {
     aborted: AtomicUsize,
 }
 
-struct Dropped<'a>(&'a AtomicUsize, AtomicBool);
-
-impl Drop for Dropped<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_add(usize::from(!self.1.load(SeqCst)), SeqCst);
-    }
-}
-
 impl Scenario for Cleaned {
     const ROLES: usize = 2;
 
@@ -503,7 +495,7 @@ impl Scenario for Cleaned {
     }
 
     async fn play(self: Arc<Self>, role: usize) {
-        let dropped = Dropped(&self.aborted, AtomicBool::new(false));
+        let dropped = UnlessDone::new(&self.aborted);
         self.begun.fetch_add(1, SeqCst);
         let body = async {
             let slept = catch_cancelled(sleep(secs(5.0))).await;
@@ -517,7 +509,7 @@ impl Scenario for Cleaned {
         let clean_up = async || {
             sleep(secs(1.0)).await;
             self.cleaned.fetch_add(1, SeqCst);
-            dropped.1.store(true, SeqCst);
+            dropped.done();
         };
         let outcome = timeout(secs(1.0), with_finally(body, clean_up)).await;
         assert_eq!(outcome.is_ok(), role == 0);
