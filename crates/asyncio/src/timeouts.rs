@@ -123,8 +123,8 @@ impl<F> fmt::Debug for Timeout<F> {
 ///
 /// # Errors
 ///
-/// [`TimeoutError`] if the deadline struck and the cancellation was not answered. If the task itself was cancelled meanwhile, also by a request that
-/// was caught inside, there is no error: the cancellation goes on.
+/// [`TimeoutError`] if the deadline struck and the cancellation was not answered. If the task itself was cancelled meanwhile, or a timeout round this
+/// one has struck, also by a request that was caught inside, there is no error: the cancellation goes on, and of nested timeouts the outermost speaks.
 ///
 /// # Panics
 ///
@@ -467,15 +467,16 @@ fn poll_scope<F: Future>(
     deadline: &Deadline,
     cx: &mut Context<'_>,
 ) -> Poll<Result<F::Output, TimeoutError>> {
-    loop {
-        let polled = timeout.as_mut().poll(cx);
-        if polled.is_ready() {
-            return polled;
-        }
-        match deadline.moved(cx.waker(), timeout.alarm.phase == Phase::Due) {
-            None => return Poll::Pending,
-            // Moved while it was polled: the timer has to be armed for the new one.
-            Some(when) => timeout.as_mut().project().alarm.set(when),
-        }
+    let polled = timeout.as_mut().poll(cx);
+    if polled.is_ready() {
+        return polled;
     }
+    while let Some(when) = deadline.moved(cx.waker(), timeout.alarm.phase == Phase::Due) {
+        // Moved while it was polled: the timer has to be armed for the new one. What is inside is not polled again: another timeout in there would take that for
+        // a turn of the task and strike before this one.
+        let alarm = timeout.as_mut().project().alarm;
+        alarm.set(when);
+        alarm.arm(cx, false);
+    }
+    Poll::Pending
 }

@@ -2,12 +2,12 @@
 //!
 //! `timeout` is a domain with a deadline, a task group one with children. A domain that [`cancel`](Domain::cancel)s delivers to the innermost scopes
 //! inside; with none there, what is inside is dropped. What unwinds out of it by its own request is [`Inside::Cancelled`]; a request from further
-//! out goes on to the enclosing scope. So does one of the task that was caught inside, and whose handler the domain's own request has ended: nobody
-//! else would hear of it any more.
+//! out goes on to the enclosing scope. So does one of the task, or of a domain round this one, that was caught inside and whose handler the domain's own
+//! request has ended: nobody else would hear of it any more.
 
 use super::node::Node;
 use super::scope::{ScopePoll, poll_scope};
-use super::tree::{Kind, Origin, Request};
+use super::tree::{Kind, Request};
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
@@ -39,7 +39,7 @@ impl Domain {
         Domain { node: None, cancelled_unseen: false, cancels_before: None, counts: false }
     }
 
-    /// One that is [cancelled](Inside::Cancelled) by its own request only if the task has not been cancelled since: asyncio's rule for a timeout.
+    /// One that is [cancelled](Inside::Cancelled) by its own request only if nobody further out has cancelled since: asyncio's rule for a timeout.
     pub const fn counting() -> Self {
         Domain { node: None, cancelled_unseen: false, cancels_before: None, counts: true }
     }
@@ -47,7 +47,7 @@ impl Domain {
     /// Asks what is inside to end. The future must be polled afterwards.
     pub fn cancel(&mut self, message: Option<Cow<'static, str>>) {
         match &self.node {
-            Some(node) => node.cancel_inside(message),
+            Some(node) => node.cancel_inside(message, self.counts),
             None => self.cancelled_unseen = true,
         }
     }
@@ -73,7 +73,7 @@ impl Domain {
                 return poll_outside(*cancelled_unseen, future, cx);
             };
             if std::mem::take(cancelled_unseen) {
-                scope.node().cancel_inside(None);
+                scope.node().cancel_inside(None, *counts);
             }
             let mut request = scope.take();
             if request.is_none() {
@@ -110,12 +110,15 @@ fn end<F, T>(
     while let Some(request) = next {
         scope.inside(|| future.set(None));
         let node = scope.node();
-        let is_own = request.origin == node.origin();
-        if is_own && !cancels_before.is_some_and(|before| node.was_cancelled_since(before)) {
+        let further_out = if request.origin == node.origin() {
+            cancels_before.and_then(|before| node.overruled_since(before))
+        } else {
+            Some(request.origin)
+        };
+        let Some(origin) = further_out else {
             scope.leave();
             return Poll::Ready(Inside::Cancelled);
-        }
-        let origin = if is_own { Origin::Task } else { request.origin };
+        };
         node.raise_to_parent(Request { origin, ..request });
         next = scope.take();
     }

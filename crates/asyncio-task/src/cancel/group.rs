@@ -27,7 +27,7 @@ impl GroupDomain {
     /// Asks the body to end; it must be polled afterwards.
     pub fn cancel(&mut self) {
         if let Some(node) = &self.node {
-            node.cancel_inside(None);
+            node.cancel_inside(None, true);
         }
     }
 

@@ -224,13 +224,14 @@ impl Node {
         self.with_tree(|tree, key| ((), tree.raise_to_parent(key, request)));
     }
 
-    /// Asks what is inside to end; if nothing has a say, this node has the request.
-    pub(crate) fn cancel_inside(&self, message: Option<Cow<'static, str>>) {
+    /// Asks what is inside to end; if nothing has a say, this node has the request. If it `overrules`, a timeout inside does not end by itself any more.
+    pub(crate) fn cancel_inside(&self, message: Option<Cow<'static, str>>, overrules: bool) {
         self.with_tree(|tree, key| {
             let mut effects = Effects::default();
-            if !tree.deliver(Origin::Domain(key), message.clone(), &mut effects) {
-                tree.mark_itself(key, message, &mut effects);
+            if overrules {
+                tree.overrule(key);
             }
+            tree.strike(key, message, &mut effects);
             ((), effects)
         });
     }
@@ -258,10 +259,15 @@ impl Node {
         self.task.cancelling()
     }
 
-    /// Whether the task has been cancelled since it was that often, and has been told: what it has not been told will come.
-    pub(super) fn was_cancelled_since(&self, before: usize) -> bool {
-        let state = self.task.raw().header().state.load();
-        state.cancels() as usize > before && !state.has(MUST_CANCEL)
+    /// Who has asked for an end of all this since the task had been cancelled that often, as the node was made: the task, if it has been told, as what it
+    /// has not been told will come; else the outermost domain round this node that has struck.
+    pub(super) fn overruled_since(&self, before: usize) -> Option<Origin> {
+        let header = self.task.raw().header();
+        let state = header.state.load();
+        if state.cancels() as usize > before && !state.has(MUST_CANCEL) {
+            return Some(Origin::Task);
+        }
+        header.cold().tree.lock().overruled_by(self.key).map(Origin::Domain)
     }
 
     /// A request that was taken goes back to where it came from, to be delivered again.

@@ -28,6 +28,8 @@
 //!    passes the next one on too.
 //! 5. A raised request takes hold of a node when nothing below is *busy*: holding back, or waiting for the clean-up of a task it forwarded to.
 //! 6. `uncancel` to 0 voids what the task has asked for and no node has taken or passed on: those marks are as if they were not there.
+//! 7. A timeout or group that strikes overrules the timeouts inside it at that moment, whether its request is taken or not: their own requests, when they come
+//!    back to them, are those of the outermost that overrules them. (asyncio: who finds more requests than there were when it began lets them pass.)
 
 use crate::error::JoinError;
 use asyncio_base::slab::{Key, Slab};
@@ -75,6 +77,8 @@ struct Node {
     busy: bool,
     /// A forwarding node has met a request that it has not passed on.
     fresh: bool,
+    /// The outermost domain that overrules this node; `Key::NONE` if none does.
+    overruled_by: Key,
     /// What the node was last polled with, if that is not the task's own waker.
     waker: Option<Waker>,
 }
@@ -173,9 +177,16 @@ impl Tree {
                 None => parent = None,
             }
         }
-        let node =
-            Node { parent, children: 0, kind, mark: None, busy: false, fresh: false, waker: None };
-        self.nodes.insert(node)
+        self.nodes.insert(Node {
+            parent,
+            children: 0,
+            kind,
+            mark: None,
+            busy: false,
+            fresh: false,
+            overruled_by: Key::NONE,
+            waker: None,
+        })
     }
 
     /// Adds an outermost forwarding node that has a request of the task.
@@ -257,6 +268,37 @@ impl Tree {
     }
 
     // ----- requests
+
+    /// A domain overrules those inside it from now on: rule 7.
+    pub(crate) fn overrule(&mut self, domain: Key) {
+        let keys: Vec<Key> = self.nodes().map(|(key, _)| key).collect();
+        for key in keys {
+            let inside = key != domain && self.encloses(domain, Some(key));
+            let further_out =
+                self.overruled_by(key).is_some_and(|by| !self.encloses(domain, Some(by)));
+            if let Some(node) = self.nodes.get_mut(key).filter(|_| inside && !further_out) {
+                node.overruled_by = domain;
+            }
+        }
+    }
+
+    /// A domain asks what is inside it to end; if nothing has a say, it has the request itself.
+    pub(crate) fn strike(
+        &mut self,
+        domain: Key,
+        message: Option<Cow<'static, str>>,
+        effects: &mut Effects,
+    ) {
+        if !self.deliver(Origin::Domain(domain), message.clone(), effects) {
+            self.mark_itself(domain, message, effects);
+        }
+    }
+
+    /// The outermost domain round a node that has overruled it and has not ended.
+    pub(crate) fn overruled_by(&self, key: Key) -> Option<Key> {
+        let by = self.nodes.get(key)?.overruled_by;
+        self.nodes.contains(by).then_some(by)
+    }
 
     /// Marks the innermost nodes below `origin`; false, and no request is open, if there are none.
     pub(crate) fn deliver(
@@ -396,9 +438,7 @@ impl Tree {
         if !self.nodes.contains(domain) {
             return; // The domain has finished: its request with it.
         }
-        if !self.deliver(Origin::Domain(domain), message.clone(), effects) {
-            self.mark_itself(domain, message, effects);
-        }
+        self.strike(domain, message, effects);
         // The nodes may have had their turn in this poll, or this is no poll of the task at all.
         effects.wake_task = true;
     }
@@ -432,7 +472,7 @@ impl Tree {
     }
 
     /// Marks a domain with a request of its own: nothing inside it has a say.
-    pub(crate) fn mark_itself(
+    fn mark_itself(
         &mut self,
         domain: Key,
         message: Option<Cow<'static, str>>,

@@ -202,6 +202,32 @@ fn rule_5_at_the_root() {
 }
 
 #[test]
+fn rule_7_the_outermost_of_those_that_struck_overrules_those_inside_it_then() {
+    // Three in each other, another one beside the innermost.
+    let outline = [(Scope, None), (Scope, Some(0)), (Scope, Some(1)), (Scope, Some(1))];
+    let (mut tree, keys) = tree(&outline);
+    let by = |tree: &Tree, index: usize| {
+        let by = tree.overruled_by(keys[index]);
+        by.map(|by| keys.iter().position(|&key| key == by).unwrap())
+    };
+    let all = |tree: &Tree| [0, 1, 2, 3].map(|index| by(tree, index));
+    tree.overrule(keys[2]);
+    assert_eq!(all(&tree), [None; 4]);
+    tree.overrule(keys[1]);
+    assert_eq!(all(&tree), [None, None, Some(1), Some(1)]);
+    tree.overrule(keys[0]);
+    assert_eq!(all(&tree), [None, Some(0), Some(0), Some(0)]);
+    // The one from further out stays, and who comes later is overruled by nobody.
+    tree.overrule(keys[1]);
+    assert_eq!(by(&tree, 2), Some(0));
+    let late = tree.insert(Some(keys[2]), Scope);
+    assert_eq!(tree.overruled_by(late), None);
+    // One that has ended overrules no more.
+    let _ = remove(&mut tree, keys[0]);
+    assert_eq!(by(&tree, 2), None);
+}
+
+#[test]
 fn rule_6_uncancel_takes_back_what_nobody_has_seen() {
     let (mut tree, keys) = tree(&[(Scope, None), (Forward, None)]);
     assert!(deliver(&mut tree, Origin::Task, "r"));
