@@ -7,7 +7,8 @@ use crate::runtimes::{
     Asyncio, Flume, Kanal, Smol, SmolLocal, SmolStatic, Tokio, TokioCurrentThread,
 };
 use crate::workloads::{
-    bare, callbacks, messages, net, primitives, resting, spawn, switch, timers, together, wake,
+    bare, blocking, callbacks, messages, net, primitives, resting, spawn, switch, timers, together,
+    wake,
 };
 use std::time::Duration;
 
@@ -149,6 +150,9 @@ fn io<R: Runtime>() -> Vec<Workload> {
         timed("late-100us", 500, |s| {
             in_task::<R, _>(s, timers::late::<R>(s.n, Duration::from_micros(100)))
         }),
+        counted("to-thread", 50_000, |s| in_task::<R, _>(s, blocking::there_and_back::<R>(s.n)))
+            .short(1000),
+        timed("to-thread-100", 100_000, |s| in_task::<R, _>(s, blocking::many::<R, 100>(s.n))),
         timed("wake", 50_000, wake::round_trip::<R>),
         counted("echo-1", 50_000, |s| in_task::<R, _>(s, net::round_trips::<R>(s.n, 1)))
             .short(1000),

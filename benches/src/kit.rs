@@ -53,6 +53,11 @@ pub trait Kit: Queues + Oneshot {
     fn yield_now() -> impl Future<Output = ()> + Send + 'static;
     /// Sleeps.
     fn sleep(delay: Duration) -> impl Future<Output = ()> + Send + 'static;
+    /// Has another thread run a function that may block.
+    fn to_thread<F, T>(function: F) -> impl Future<Output = T> + Send + 'static
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static;
 
     /// A lock that is free.
     fn lock() -> Self::Lock;

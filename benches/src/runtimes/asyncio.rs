@@ -111,6 +111,14 @@ impl Kit for AsyncioKit {
         asyncio::sleep(delay)
     }
 
+    fn to_thread<F, T>(function: F) -> impl Future<Output = T> + Send + 'static
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        asyncio::to_thread(function)
+    }
+
     fn lock() -> Lock<u64> {
         Lock::new(0)
     }

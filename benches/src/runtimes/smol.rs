@@ -1,4 +1,4 @@
-//! The smol family: async-executor's three executors on async-io, with async-lock and async-channel.
+//! The smol family: async-executor's three executors on async-io, with async-lock, async-channel and blocking.
 //!
 //! The thread that calls is one of the workers, which is faster than smol's own global executor with threads besides.
 
@@ -159,6 +159,14 @@ impl Kit for SmolKit {
 
     async fn sleep(delay: Duration) {
         Timer::after(delay).await;
+    }
+
+    fn to_thread<F, T>(function: F) -> impl Future<Output = T> + Send + 'static
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        blocking::unblock(function)
     }
 
     fn lock() -> Mutex<u64> {

@@ -162,6 +162,15 @@ impl Kit for TokioKit {
         tokio::time::sleep(delay)
     }
 
+    fn to_thread<F, T>(function: F) -> impl Future<Output = T> + Send + 'static
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let job = tokio::task::spawn_blocking(function);
+        async { job.await.expect("no function of a workload fails") }
+    }
+
     fn lock() -> Mutex<u64> {
         Mutex::new(0)
     }

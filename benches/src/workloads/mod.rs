@@ -1,6 +1,7 @@
 //! The workloads by family. Each function says what one operation is.
 
 pub mod bare;
+pub mod blocking;
 pub mod callbacks;
 pub mod messages;
 pub mod net;
