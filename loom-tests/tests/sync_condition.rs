@@ -5,7 +5,7 @@ mod sync_common;
 
 use asyncio_base::context::ContextSlot;
 use asyncio_base::hold::Hold;
-use asyncio_base::record::{self, Owner, PollRecord};
+use asyncio_base::record::{self, Kind, Owner, PollRecord};
 use asyncio_base::wait::WaitSlot;
 use asyncio_loom_tests::model;
 use asyncio_sync::{Condition, condition};
@@ -176,8 +176,9 @@ impl Hold for Tree {
 /// Waits in something like a task; says whether it was notified and not cancelled.
 fn wait_in_task(wait: condition::Wait<&Condition<i32>>) -> bool {
     let (slot, context) = (WaitSlot::new(), ContextSlot::new());
+    static KIND: Kind = Kind { hold: || Box::new(Tree { was_asked: false }), waker: None };
     // SAFETY: nobody reads the task back.
-    let owner = unsafe { Owner::new(std::ptr::null(), || Box::new(Tree { was_asked: false })) };
+    let owner = unsafe { Owner::new(std::ptr::null(), &KIND) };
     let record = PollRecord { owner, ..PollRecord::outside(&slot, &context) };
     let mut wait = pin!(wait);
     record::enter(&record, || {

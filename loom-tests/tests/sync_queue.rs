@@ -6,7 +6,7 @@ mod sync_common;
 use asyncio_loom_tests::model;
 use asyncio_sync::{LifoQueue, PriorityQueue, Queue};
 use std::sync::Arc;
-use sync_common::{block_on, poll_and_cancel, poll_once, spawn};
+use sync_common::{block_on, block_on_task, poll_and_cancel, poll_once, spawn};
 
 /// An item put while a getter joins the line reaches it.
 #[test]
@@ -18,6 +18,37 @@ fn quick_queue_put_meets_get() {
         queue.put_nowait(7).unwrap();
         assert_eq!(thread.join().unwrap(), 7);
         assert!(queue.empty() && queue.qsize() == 0);
+    });
+}
+
+/// The same for a task, which joins the line in the hold of the lock in which it has found nothing.
+#[test]
+fn quick_queue_put_meets_get_of_a_task() {
+    model("queue: put meets get of a task", None, || {
+        let queue = Arc::new(Queue::new(0));
+        let other = queue.clone();
+        let thread = spawn(move || block_on_task(other.get()).unwrap());
+        queue.put_nowait(7).unwrap();
+        assert_eq!(thread.join().unwrap(), 7);
+        assert!(queue.empty() && queue.qsize() == 0);
+    });
+}
+
+/// Tasks on both sides of a queue of one.
+#[test]
+fn quick_queue_tasks_that_produce_and_consume() {
+    model("queue: tasks that produce and consume", Some(3), || {
+        let queue = Arc::new(Queue::new(1));
+        let other = queue.clone();
+        let thread = spawn(move || {
+            for i in 0..3 {
+                block_on_task(other.put(i)).unwrap();
+            }
+        });
+        for i in 0..3 {
+            assert_eq!(block_on_task(queue.get()), Ok(i));
+        }
+        thread.join().unwrap();
     });
 }
 

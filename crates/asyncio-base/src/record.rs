@@ -13,6 +13,7 @@ use crate::wait::{WaitKind, WaitSlot};
 use std::cell::Cell;
 use std::panic::Location;
 use std::ptr;
+use std::task::{RawWakerVTable, Waker};
 
 /// Ready operations a task may do in one poll before it has to let others run.
 pub const BUDGET: u32 = 128;
@@ -21,8 +22,16 @@ pub const BUDGET: u32 = 128;
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
     task: *const (),
+    kind: Option<&'static Kind>,
+}
+
+/// What all tasks of one crate have in common.
+#[derive(Debug)]
+pub struct Kind {
     /// Makes a leaf's say in the cancellation of the task.
-    hold: Option<MakeHold>,
+    pub hold: MakeHold,
+    /// Of the wakers whose data pointer is the task: to clone one is to count, and runs no code of anybody else.
+    pub waker: Option<&'static RawWakerVTable>,
 }
 
 /// Makes a [`Hold`] for the task being polled.
@@ -30,21 +39,28 @@ pub type MakeHold = fn() -> Box<dyn Hold>;
 
 impl Owner {
     /// No task: a callback.
-    pub const NONE: Owner = Owner { task: ptr::null(), hold: None };
+    pub const NONE: Owner = Owner { task: ptr::null(), kind: None };
 
-    /// Names a task, and how its leaves have a say in its cancellation.
+    /// Names a task, and what it has in common with others.
     ///
     /// # Safety
     ///
     /// Whoever reads it back dereferences it: `task` must be of the type that the reading crate expects and stay valid for
     /// as long as the record is current.
-    pub const unsafe fn new(task: *const (), hold: MakeHold) -> Self {
-        Owner { task, hold: Some(hold) }
+    pub const unsafe fn new(task: *const (), kind: &'static Kind) -> Self {
+        Owner { task, kind: Some(kind) }
     }
 
     /// The pointer given to [`new`](Self::new), null for [`NONE`](Self::NONE).
     pub fn as_ptr(self) -> *const () {
         self.task
+    }
+
+    /// Whether it is the waker of this task, as [`Kind::waker`] says.
+    #[inline]
+    fn has_waker(self, waker: &Waker) -> bool {
+        let vtable = self.kind.and_then(|kind| kind.waker);
+        waker.data() == self.task && vtable.is_some_and(|vtable| ptr::eq(waker.vtable(), vtable))
     }
 }
 
@@ -261,8 +277,14 @@ pub fn waits_for(kind: WaitKind, place: &'static Location<'static>) {
 
 /// A say in the cancellation of the task being polled; `None` outside asyncio's tasks, where nobody can be asked to come back.
 pub fn hold() -> Option<Box<dyn Hold>> {
-    let make = with(|record| record.and_then(|record| record.owner.hold));
-    make.map(|make| make())
+    let kind = with(|record| record.and_then(|record| record.owner.kind));
+    kind.map(|kind| (kind.hold)())
+}
+
+/// Whether it is the waker of the task being polled, which asyncio made: such a waker may be cloned also under a lock.
+#[inline]
+pub fn is_own_waker(waker: &Waker) -> bool {
+    with(|record| record.is_some_and(|record| record.owner.has_waker(waker)))
 }
 
 /// Takes one ready operation from the task's budget; false when it is spent.
@@ -310,6 +332,23 @@ mod tests {
             assert_eq!(current(), Some(1));
         });
         assert_eq!(current(), None);
+    }
+
+    #[test]
+    fn a_waker_is_the_tasks_own_by_task_and_vtable() {
+        let (wait, context) = (WaitSlot::new(), ContextSlot::new());
+        let own = Waker::noop();
+        let hold: MakeHold = || unreachable!("nobody asks for a hold");
+        let kind: &'static Kind = Box::leak(Box::new(Kind { hold, waker: Some(own.vtable()) }));
+        assert!(!is_own_waker(own), "outside");
+        for (task, is_own) in [(own.data(), true), (ptr::from_ref(&wait).cast(), false)] {
+            // SAFETY: nobody reads it back.
+            let owner = unsafe { Owner::new(task, kind) };
+            enter(&PollRecord { owner, ..record(1, &wait, &context) }, || {
+                assert_eq!(is_own_waker(own), is_own);
+            });
+        }
+        enter(&record(1, &wait, &context), || assert!(!is_own_waker(own)));
     }
 
     #[test]

@@ -129,6 +129,19 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    /// Drops the value where it lies, if the key still names one.
+    #[inline]
+    pub fn discard(&mut self, key: Key) {
+        let Some(entry) = self.entries.get_mut(key.index()) else { return };
+        if matches!(entry, Entry::Full { generation, .. } if *generation == key.generation) {
+            let free = Entry::Free { generation: key.generation.wrapping_add(1), next: self.free };
+            self.free = key.index;
+            self.len -= 1;
+            // Last: a destructor that panics leaves the slab in order.
+            *entry = free;
+        }
+    }
+
     /// The value, if the key still names one.
     #[inline]
     pub fn get(&self, key: Key) -> Option<&T> {
@@ -212,6 +225,10 @@ mod tests {
         assert_eq!(slab.remove(a), Some("a"));
         assert_eq!((slab.remove(a), slab.len()), (None, 1));
         assert_eq!(slab.get(a), None);
+        slab.discard(a);
+        assert_eq!(slab.len(), 1, "a stale key discards nothing");
+        slab.discard(b);
+        assert_eq!((slab.get(b), slab.len()), (None, 0));
     }
 
     #[test]

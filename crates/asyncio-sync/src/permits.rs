@@ -230,10 +230,8 @@ impl Permits {
             let mut waiters = self.waiters.lock();
             if waiters.is_chosen(key) {
                 if record::spend() {
-                    let left = waiters.leave(key);
+                    waiters.leave_chosen(key);
                     self.unmark_if_empty(&waiters);
-                    drop(waiters);
-                    drop(left);
                     return Poll::Ready(());
                 }
                 drop(waiters);

@@ -86,10 +86,12 @@ impl<T: Copy, const LINES: usize> Waiters<T, LINES> {
     }
 
     /// Adds a waiter at the end of a line.
+    #[inline]
     pub(crate) fn push(&mut self, line: usize, waker: Waker, tag: T) -> Key {
-        let node = Node { prev: Key::NONE, next: Key::NONE, waker: Some(waker), tag, line: CHOSEN };
+        let prev = self.lines[line].tail;
+        let node = Node { prev, next: Key::NONE, waker: Some(waker), tag, line: line as u8 };
         let key = self.nodes.insert(node);
-        self.append(line, key);
+        self.link_behind(line, prev, key);
         key
     }
 
@@ -99,10 +101,19 @@ impl<T: Copy, const LINES: usize> Waiters<T, LINES> {
     }
 
     /// Chooses the first waiter of a line and takes out its waker, to be called outside the lock.
+    #[inline]
     pub(crate) fn choose(&mut self, line: usize) -> Option<Waker> {
-        let key = self.lines[line].head;
-        self.unlink(key);
-        self.nodes.get_mut(key)?.waker.take()
+        let ends = &mut self.lines[line];
+        let node = self.nodes.get_mut(ends.head)?;
+        node.line = CHOSEN;
+        let waker = node.waker.take();
+        ends.head = node.next;
+        ends.len -= 1;
+        match self.nodes.get_mut(ends.head) {
+            Some(first) => first.prev = Key::NONE,
+            None => ends.tail = Key::NONE,
+        }
+        waker
     }
 
     /// The tag of a waiter that has not left.
@@ -118,6 +129,7 @@ impl<T: Copy, const LINES: usize> Waiters<T, LINES> {
     }
 
     /// Whether a waiter was chosen.
+    #[inline]
     pub(crate) fn is_chosen(&self, key: Key) -> bool {
         self.nodes.get(key).is_some_and(|node| node.line == CHOSEN)
     }
@@ -139,11 +151,25 @@ impl<T: Copy, const LINES: usize> Waiters<T, LINES> {
     pub(crate) fn leave(&mut self, key: Key) -> Option<Left> {
         let chosen = self.is_chosen(key);
         self.unlink(key);
-        let node = self.nodes.remove(key)?;
+        let waker = self.nodes.get_mut(key)?.waker.take();
+        self.remove(key);
+        Some(Left { chosen, waker })
+    }
+
+    /// Removes a waiter that was chosen: nothing of it is left, as whoever chose it has its waker.
+    #[inline]
+    pub(crate) fn leave_chosen(&mut self, key: Key) {
+        debug_assert!(self.is_chosen(key), "only whoever found out that it was chosen");
+        self.remove(key);
+    }
+
+    /// Removes a node that is in no line and has no waker any more.
+    #[inline]
+    fn remove(&mut self, key: Key) {
+        self.nodes.discard(key);
         if self.nodes.is_empty() && self.nodes.capacity() > KEEP {
             self.nodes.shrink_if_empty();
         }
-        Some(Left { chosen, waker: node.waker })
     }
 
     /// Moves a waiter, with its waker, to the end of another line.
@@ -162,12 +188,19 @@ impl<T: Copy, const LINES: usize> Waiters<T, LINES> {
         let prev = self.lines[line].tail;
         let Some(node) = self.nodes.get_mut(key) else { return };
         (node.prev, node.next, node.line) = (prev, Key::NONE, line as u8);
+        self.link_behind(line, prev, key);
+    }
+
+    /// Links a node that knows its place behind the last of a line.
+    #[inline]
+    fn link_behind(&mut self, line: usize, prev: Key, key: Key) {
+        let ends = &mut self.lines[line];
         match self.nodes.get_mut(prev) {
             Some(last) => last.next = key,
-            None => self.lines[line].head = key,
+            None => ends.head = key,
         }
-        self.lines[line].tail = key;
-        self.lines[line].len += 1;
+        ends.tail = key;
+        ends.len += 1;
     }
 
     /// Takes a node out of its line, if it is in one.

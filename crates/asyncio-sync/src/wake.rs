@@ -3,6 +3,7 @@
 //! A waker is user code and may panic. A panic reaches whoever caused the wake, but only after everybody else who is to be
 //! woken has been, and never while another panic is unwinding already: guards wake from their destructors.
 
+use asyncio_base::record;
 use asyncio_base::wake_list::WakeList;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Waker};
@@ -47,6 +48,12 @@ pub(crate) fn wake_in_batches(
     if let Some(panic) = panicked.filter(|_| !std::thread::panicking()) {
         resume_unwind(panic);
     }
+}
+
+/// A clone of the waker that may be made under a lock: of the task's own one, whose clone is a count. Others are code of users.
+#[inline]
+pub(crate) fn own_waker(cx: &Context<'_>) -> Option<Waker> {
+    record::is_own_waker(cx.waker()).then(|| cx.waker().clone())
 }
 
 /// What a leaf does whose task has used up its budget: it lets others run and is polled again.

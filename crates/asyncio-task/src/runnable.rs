@@ -10,7 +10,7 @@ use crate::state::{
     Snapshot, WATCHED,
 };
 use crate::waker;
-use asyncio_base::record::{self, Owner, PollRecord, Scopes};
+use asyncio_base::record::{self, Kind, Owner, PollRecord, Scopes};
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::task::{Context, Waker};
@@ -26,6 +26,9 @@ pub struct Runnable(RawTask);
 // SAFETY: the token gives sole access to the future, which is `Send`, or else (`spawn_local`) the scheduler promises to keep the
 // token on the future's thread.
 unsafe impl Send for Runnable {}
+
+/// What every task of this crate is to leaves that know nothing of tasks.
+static KIND: Kind = Kind { hold: cancel::Forward::hold, waker: Some(&waker::VTABLE) };
 
 /// How often a request is offered in one turn, before it is delivered as if nobody awaited anything: for code whose every poll starts another await.
 const MOST_OFFERS: usize = 3;
@@ -72,9 +75,7 @@ impl Runnable {
         let header = task.header();
         let seen = header.state.begin_poll();
         // SAFETY: the cell outlives the turn, as the token does, and the record does not outlive this call.
-        let owner = unsafe {
-            Owner::new(task.as_ptr().as_ptr().cast_const().cast(), cancel::Forward::hold)
-        };
+        let owner = unsafe { Owner::new(task.as_ptr().as_ptr().cast_const().cast(), &KIND) };
         let record = PollRecord {
             task_id: header.id.get(),
             owner,

@@ -6,12 +6,9 @@ use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref_of, drop_waker);
-
 /// The vtable of every waker of ours.
-pub(crate) fn vtable() -> &'static RawWakerVTable {
-    &VTABLE
-}
+pub(crate) static VTABLE: RawWakerVTable =
+    RawWakerVTable::new(clone, wake, wake_by_ref_of, drop_waker);
 
 /// Whether it is a waker of ours.
 #[inline]

@@ -58,7 +58,7 @@ impl WakerSlot {
             None
         } else if word.addr() & (FOREIGN | OF_MANY) == 0 {
             // SAFETY: data and vtable are those of the waker that `set` took apart and forgot.
-            Some(unsafe { Waker::new(word, waker::vtable()) })
+            Some(unsafe { Waker::new(word, &waker::VTABLE) })
         } else if word.addr() & OF_MANY != 0 {
             let pointer = word.map_addr(|address| address & !OF_MANY);
             // SAFETY: `set` took the waker apart, tagged; it was taken out of the slot, so it is put together once.

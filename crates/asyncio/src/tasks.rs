@@ -237,6 +237,7 @@ pub fn all_tasks() -> Vec<TaskHandle> {
 /// # Python
 ///
 /// `asyncio.sleep(0)`.
+#[inline]
 pub fn yield_now() -> YieldNow {
     YieldNow { yielded: false }
 }
@@ -251,6 +252,7 @@ pub struct YieldNow {
 impl Future for YieldNow {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Cx<'_>) -> Poll<()> {
         if self.yielded {
             return Poll::Ready(());

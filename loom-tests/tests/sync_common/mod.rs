@@ -1,7 +1,10 @@
 //! What the models of `asyncio-sync` share: polling by hand, blocking in the model, and shared data that loom watches.
 #![allow(dead_code, unreachable_pub)]
 
+use asyncio_base::context::ContextSlot;
+use asyncio_base::record::{self, Kind, MakeHold, Owner, PollRecord};
 use asyncio_base::sync::{Condvar, Mutex, UnsafeCell};
+use asyncio_base::wait::WaitSlot;
 use std::future::Future;
 use std::pin::{Pin, pin};
 // The wakers' own count is no part of a model.
@@ -23,13 +26,34 @@ impl Wake for Parker {
     }
 }
 
+/// A parker and its waker.
+fn parker() -> (Arc<Parker>, Waker) {
+    let parker = Arc::new(Parker { woken: Mutex::new(false), changed: Condvar::new() });
+    (parker.clone(), Waker::from(parker))
+}
+
 /// Drives a future to its end on this thread of the model.
 pub fn block_on<F: Future>(future: F) -> F::Output {
+    let (parker, waker) = parker();
+    drive(future, &parker, &waker)
+}
+
+/// As [`block_on`], in something like a task: its waker is known as its own, and may be cloned under locks.
+pub fn block_on_task<F: Future>(future: F) -> F::Output {
+    let (parker, waker) = parker();
+    let hold: MakeHold = || unreachable!("nothing is brought back here");
+    let kind = Box::leak(Box::new(Kind { hold, waker: Some(waker.vtable()) }));
+    // SAFETY: nobody reads the task back.
+    let owner = unsafe { Owner::new(waker.data(), kind) };
+    let (slot, context) = (WaitSlot::new(), ContextSlot::new());
+    let record = PollRecord { owner, ..PollRecord::outside(&slot, &context) };
+    record::enter(&record, || drive(future, &parker, &waker))
+}
+
+fn drive<F: Future>(future: F, parker: &Parker, waker: &Waker) -> F::Output {
     let mut future = pin!(future);
-    let parker = Arc::new(Parker { woken: Mutex::new(false), changed: Condvar::new() });
-    let waker = Waker::from(parker.clone());
     loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(waker)) {
             return output;
         }
         let mut woken = parker.woken.lock();

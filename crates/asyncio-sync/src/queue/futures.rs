@@ -1,9 +1,9 @@
 //! The futures of a queue: one poll to try, a place in line, one poll to collect.
 
 use super::state::{GETTERS, JOINERS, PUTTERS};
-use super::{BaseQueue, Store, resume_if};
+use super::{BaseQueue, Held, Store, put_in, resume_if, take_out};
 use crate::errors::QueueShutDown;
-use crate::wake::{let_others_run, wake_if};
+use crate::wake::{let_others_run, own_waker, wake_if};
 use asyncio_base::record;
 use asyncio_base::slab::Key;
 use asyncio_base::wait::WaitKind;
@@ -29,16 +29,28 @@ impl<'a, S: Store> Get<'a, S> {
         Get { queue, key: Key::NONE, place }
     }
 
-    /// Joins the line, unless there is something to return after all.
+    /// Takes an item out past others who are here, or joins the line.
     #[cold]
     #[inline(never)]
-    fn join_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Item, QueueShutDown>> {
-        let waker = cx.waker().clone();
-        let mut state = match self.queue.take_out() {
-            Ok(result) => return Poll::Ready(result),
-            Err(state) => state,
-        };
-        self.key = state.waiters.push(GETTERS, waker, 0);
+    fn join_line(
+        &mut self,
+        mut state: Held<'a, S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Item, QueueShutDown>> {
+        let mut spare = None;
+        loop {
+            state = match take_out(state) {
+                Ok(result) => return Poll::Ready(result),
+                Err(state) => state,
+            };
+            if let Some(waker) = spare.take().or_else(|| own_waker(cx)) {
+                self.key = state.waiters.push(GETTERS, waker, 0);
+                break;
+            }
+            drop(state);
+            spare = Some(cx.waker().clone());
+            state = self.queue.state.lock();
+        }
         drop(state);
         record::waits_for(WaitKind::Queue, self.place);
         Poll::Pending
@@ -57,7 +69,7 @@ impl<'a, S: Store> Get<'a, S> {
                     let_others_run(cx);
                     return Poll::Pending;
                 }
-                let (_, stale) = state.getter_leaves(self.key);
+                let stale = state.getter_is_served(self.key);
                 self.key = Key::NONE;
                 let removed = state.remove();
                 drop(state);
@@ -105,8 +117,8 @@ impl<S: Store> Future for Get<'_, S> {
             return Poll::Pending;
         }
         match self.queue.get_quickly() {
-            Some(item) => Poll::Ready(Ok(item)),
-            None => self.join_line(cx),
+            Ok(item) => Poll::Ready(Ok(item)),
+            Err(state) => self.join_line(state, cx),
         }
     }
 }
@@ -150,17 +162,29 @@ impl<'a, S: Store> Put<'a, S> {
         Put { queue, item: Some(item), key: Key::NONE, place }
     }
 
-    /// Joins the line, unless there is room after all.
+    /// Puts the item in past others who are here, or joins the line.
     #[cold]
     #[inline(never)]
-    fn join_line(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), QueueShutDown<S::Item>>> {
+    fn join_line(
+        &mut self,
+        mut state: Held<'a, S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), QueueShutDown<S::Item>>> {
         assert!(self.item.is_some(), "polled again after it was ready");
-        let waker = cx.waker().clone();
-        let mut state = match self.queue.put_in(&mut self.item) {
-            Ok(result) => return Poll::Ready(result),
-            Err(state) => state,
-        };
-        self.key = state.waiters.push(PUTTERS, waker, 0);
+        let mut spare = None;
+        loop {
+            state = match put_in(state, &mut self.item) {
+                Ok(result) => return Poll::Ready(result),
+                Err(state) => state,
+            };
+            if let Some(waker) = spare.take().or_else(|| own_waker(cx)) {
+                self.key = state.waiters.push(PUTTERS, waker, 0);
+                break;
+            }
+            drop(state);
+            spare = Some(cx.waker().clone());
+            state = self.queue.state.lock();
+        }
         drop(state);
         record::waits_for(WaitKind::Queue, self.place);
         Poll::Pending
@@ -179,7 +203,7 @@ impl<'a, S: Store> Put<'a, S> {
                     let_others_run(cx);
                     return Poll::Pending;
                 }
-                let (_, stale) = state.putter_leaves(self.key);
+                let stale = state.putter_is_served(self.key);
                 self.key = Key::NONE;
                 let item = self.item.take().expect("an item that waits is here");
                 if state.shut {
@@ -229,10 +253,10 @@ impl<S: Store> Future for Put<'_, S> {
             return Poll::Pending;
         }
         let this = &mut *self;
-        if this.queue.put_quickly(&mut this.item) {
-            return Poll::Ready(Ok(()));
+        match this.queue.put_quickly(&mut this.item) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(state) => this.join_line(state, cx),
         }
-        this.join_line(cx)
     }
 }
 

@@ -83,15 +83,11 @@ pub struct BaseQueue<S: Store> {
     state: Mutex<State<S>>,
 }
 
-/// What came of an attempt; the lock, still held, if nothing could be done.
-type Tried<'q, S, T> = Result<T, MutexGuard<'q, State<S>>>;
+/// The lock, held.
+type Held<'q, S> = MutexGuard<'q, State<S>>;
 
-/// The way out of a quick path that is none: out of its way, so that nothing has to be remembered for afterwards.
-#[cold]
-#[inline(never)]
-fn let_go<S>(state: MutexGuard<'_, State<S>>) {
-    drop(state);
-}
+/// What came of an attempt; the lock, still held, if nothing could be done.
+type Tried<'q, S, T> = Result<T, Held<'q, S>>;
 
 /// Resumes a panic of an item's own code, now that the lock is free.
 #[inline]
@@ -176,12 +172,18 @@ impl<S: Store> BaseQueue<S> {
     #[inline]
     pub fn put_nowait(&self, item: S::Item) -> Result<(), PutNowaitError<S::Item>> {
         let mut slot = Some(item);
-        if self.put_quickly(&mut slot) { Ok(()) } else { self.put_or_refuse(slot) }
+        match self.put_quickly(&mut slot) {
+            Ok(()) => Ok(()),
+            Err(state) => Self::put_or_refuse(state, slot),
+        }
     }
 
     #[cold]
-    fn put_or_refuse(&self, mut slot: Option<S::Item>) -> Result<(), PutNowaitError<S::Item>> {
-        match self.put_in(&mut slot) {
+    fn put_or_refuse(
+        state: Held<'_, S>,
+        mut slot: Option<S::Item>,
+    ) -> Result<(), PutNowaitError<S::Item>> {
+        match put_in(state, &mut slot) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(shut)) => Err(PutNowaitError::ShutDown(shut)),
             Err(state) => {
@@ -217,14 +219,14 @@ impl<S: Store> BaseQueue<S> {
     #[inline]
     pub fn get_nowait(&self) -> Result<S::Item, GetNowaitError> {
         match self.get_quickly() {
-            Some(item) => Ok(item),
-            None => self.take_or_refuse(),
+            Ok(item) => Ok(item),
+            Err(state) => Self::take_or_refuse(state),
         }
     }
 
     #[cold]
-    fn take_or_refuse(&self) -> Result<S::Item, GetNowaitError> {
-        match self.take_out() {
+    fn take_or_refuse(state: Held<'_, S>) -> Result<S::Item, GetNowaitError> {
+        match take_out(state) {
             Ok(Ok(item)) => Ok(item),
             Ok(Err(shut)) => Err(GetNowaitError::ShutDown(shut)),
             Err(_) => Err(GetNowaitError::Empty(QueueEmpty)),
@@ -262,7 +264,7 @@ impl<S: Store> BaseQueue<S> {
     #[track_caller]
     pub fn blocking_get(&self) -> Result<S::Item, QueueShutDown> {
         refuse_in_task();
-        let tried = self.take_out().ok();
+        let tried = take_out(self.state.lock()).ok();
         tried.unwrap_or_else(|| block_on(self.get()))
     }
 
@@ -383,70 +385,68 @@ impl<S: Store> BaseQueue<S> {
 
     /// Puts the item in if that is all there is to it: there is room, and nobody waits.
     #[inline(always)]
-    fn put_quickly(&self, slot: &mut Option<S::Item>) -> bool {
+    fn put_quickly(&self, slot: &mut Option<S::Item>) -> Tried<'_, S, ()> {
         let mut state = self.state.lock();
         // Nobody is here, so no room is kept for anybody.
         if !state.waiters.nobody() || state.items.len() >= state.limit {
-            let_go(state);
-            return false;
+            return Err(state);
         }
         let item = slot.take().expect("polled again after it was ready");
         let pushed = state.push(item);
         drop(state);
         resume_if(pushed);
-        true
-    }
-
-    /// Puts the item in or refuses it; if there is no room, the item stays in its slot and the lock comes back.
-    fn put_in<'q>(
-        &'q self,
-        slot: &mut Option<S::Item>,
-    ) -> Tried<'q, S, Result<(), QueueShutDown<S::Item>>> {
-        let mut state = self.state.lock();
-        let refused = state.shut;
-        if !refused && !state.has_room() {
-            return Err(state);
-        }
-        let item = slot.take().expect("polled again after it was ready");
-        if refused {
-            return Ok(Err(QueueShutDown(item)));
-        }
-        let (waker, pushed) = state.insert(item);
-        drop(state);
-        wake_if(waker);
-        resume_if(pushed);
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Takes an item out if that is all there is to it: there is one, and nobody waits.
     #[inline(always)]
-    fn get_quickly(&self) -> Option<S::Item> {
+    fn get_quickly(&self) -> Tried<'_, S, S::Item> {
         let mut state = self.state.lock();
         if !state.waiters.nobody() || state.items.len() == 0 {
-            let_go(state);
-            return None;
+            return Err(state);
         }
         let item = state.pop();
         drop(state);
-        item
-    }
-
-    /// Takes an item out or refuses; if there is no item for a newcomer, the lock comes back.
-    fn take_out(&self) -> Tried<'_, S, Result<S::Item, QueueShutDown>> {
-        let mut state = self.state.lock();
-        if !state.has_item() {
-            return if state.shut { Ok(Err(QueueShutDown(()))) } else { Err(state) };
-        }
-        let (item, waker) = state.remove().expect("there is an item");
-        drop(state);
-        wake_if(waker);
-        Ok(Ok(item))
+        Ok(item.expect("there is an item"))
     }
 
     #[cold]
     fn wake_joiners(&self, joins: u64) {
         wake_in_batches(None, |batch| self.state.lock().collect_joiners(joins, batch));
     }
+}
+
+/// Puts the item in or refuses it; if there is no room, the item stays in its slot and the lock comes back.
+#[inline]
+fn put_in<'q, S: Store>(
+    mut state: Held<'q, S>,
+    slot: &mut Option<S::Item>,
+) -> Tried<'q, S, Result<(), QueueShutDown<S::Item>>> {
+    let refused = state.shut;
+    if !refused && !state.has_room() {
+        return Err(state);
+    }
+    let item = slot.take().expect("polled again after it was ready");
+    if refused {
+        return Ok(Err(QueueShutDown(item)));
+    }
+    let (waker, pushed) = state.insert(item);
+    drop(state);
+    wake_if(waker);
+    resume_if(pushed);
+    Ok(Ok(()))
+}
+
+/// Takes an item out or refuses; if there is no item for a newcomer, the lock comes back.
+#[inline]
+fn take_out<S: Store>(mut state: Held<'_, S>) -> Tried<'_, S, Result<S::Item, QueueShutDown>> {
+    if !state.has_item() {
+        return if state.shut { Ok(Err(QueueShutDown(()))) } else { Err(state) };
+    }
+    let (item, waker) = state.remove().expect("there is an item");
+    drop(state);
+    wake_if(waker);
+    Ok(Ok(item))
 }
 
 impl<S: Store> fmt::Debug for BaseQueue<S> {

@@ -106,12 +106,14 @@ impl<S: Store> State<S> {
     }
 
     /// Puts an item in and keeps one for the first getter in line, whose waker is returned.
+    #[inline]
     pub(super) fn insert(&mut self, item: S::Item) -> (Option<Waker>, Result<(), Panic>) {
         let pushed = self.push(item);
         (self.pass_item_on(), pushed)
     }
 
     /// Takes an item out and keeps the room for the first putter in line, whose waker is returned.
+    #[inline]
     pub(super) fn remove(&mut self) -> Option<(S::Item, Option<Waker>)> {
         let item = self.pop()?;
         // After a shutdown nobody waits for room; who is still in line is about to be told.
@@ -135,7 +137,30 @@ impl<S: Store> State<S> {
         (claim, left.waker)
     }
 
+    /// Takes out a getter that was chosen, or that a shutdown has called; its waker, if nobody has called it. What was kept is the caller's.
+    #[inline]
+    pub(super) fn getter_is_served(&mut self, key: Key) -> Option<Waker> {
+        if self.shut {
+            return self.getter_leaves(key).1;
+        }
+        self.kept_items -= 1;
+        self.waiters.leave_chosen(key);
+        None
+    }
+
+    /// Takes out a putter that was chosen, or that a shutdown has called; its waker, if nobody has called it. What was kept is the caller's.
+    #[inline]
+    pub(super) fn putter_is_served(&mut self, key: Key) -> Option<Waker> {
+        if self.shut {
+            return self.putter_leaves(key).1;
+        }
+        self.kept_slots -= 1;
+        self.waiters.leave_chosen(key);
+        None
+    }
+
     /// Keeps an item that nobody claims for the first getter in line.
+    #[inline]
     pub(super) fn pass_item_on(&mut self) -> Option<Waker> {
         if self.waiters.is_empty(GETTERS) {
             return None;
@@ -145,6 +170,7 @@ impl<S: Store> State<S> {
     }
 
     /// Keeps room that nobody claims for the first putter in line.
+    #[inline]
     pub(super) fn pass_slot_on(&mut self) -> Option<Waker> {
         if self.waiters.is_empty(PUTTERS) {
             return None;
