@@ -331,7 +331,7 @@ impl Loop {
     /// If the loop is not idle, or this thread is busy with another.
     pub fn run_forever(self: &Arc<Self>) -> Result<(), RunError> {
         let worker = self.enter()?;
-        self.passes(&worker, &|| false);
+        self.passes(&worker, None);
         Ok(())
     }
 
@@ -355,7 +355,7 @@ impl Loop {
             let task = self.spawn_pinned(main, options, location);
             let mut main = Main { worker: &worker, task };
             started(main.task.handle());
-            self.passes(&worker, &|| main.task.done());
+            self.passes(&worker, Some(&main.task));
             main.task.try_result()
         });
         Ok(match (joined, output) {
@@ -366,9 +366,10 @@ impl Loop {
         })
     }
 
-    /// Makes passes until `stop` was called or, at the end of a pass, `ended` says so; then one more, as in asyncio, where a done-callback
+    /// Makes passes until `stop` was called or, at the end of a pass, `main` is done; then one more, as in asyncio, where a done-callback
     /// of main does the stopping: what main queued before its end runs in it.
-    fn passes(self: &Arc<Self>, worker: &Rc<Worker>, ended: &dyn Fn() -> bool) {
+    fn passes(self: &Arc<Self>, worker: &Rc<Worker>, main: Option<&Task<()>>) {
+        let ended = || main.is_some_and(Task::done);
         if let Some(simulation) = self.driver().simulation() {
             return simulated::play(self, worker, simulation, ended);
         }

@@ -37,6 +37,8 @@ mod pace;
 pub mod parker;
 pub mod promise;
 mod right;
+#[cfg(not(asyncio_loom))]
+mod ring;
 pub mod run_queue;
 mod search;
 mod shard;

@@ -35,9 +35,8 @@ const _: () = assert!(size_of::<Entry>() == size_of::<usize>(), "an entry is one
 #[cfg(not(asyncio_loom))]
 mod imp {
     use super::{BATCH, Entry, Stolen};
+    pub use crate::ring::Ring;
     use crossbeam_deque as deque;
-    use std::cell::RefCell;
-    use std::collections::VecDeque;
 
     /// A worker's own FIFO.
     #[derive(Debug)]
@@ -45,7 +44,7 @@ mod imp {
         /// Others steal from it.
         Shared(deque::Worker<Entry>),
         /// Nobody does.
-        Alone(RefCell<VecDeque<Entry>>),
+        Alone(Ring),
     }
 
     impl RunQueue {
@@ -56,7 +55,16 @@ mod imp {
 
         /// An empty queue that nobody steals from.
         pub fn alone() -> Self {
-            RunQueue::Alone(RefCell::default())
+            RunQueue::Alone(Ring::default())
+        }
+
+        /// The ring, if nobody steals from it.
+        #[inline]
+        pub fn as_ring(&self) -> Option<&Ring> {
+            match self {
+                RunQueue::Shared(_) => None,
+                RunQueue::Alone(ring) => Some(ring),
+            }
         }
 
         /// The side that other workers take from; nobody gets anything from a queue that is alone.
@@ -72,7 +80,7 @@ mod imp {
         pub fn push(&self, entry: Entry) {
             match self {
                 RunQueue::Shared(queue) => push_shared(queue, entry),
-                RunQueue::Alone(queue) => queue.borrow_mut().push_back(entry),
+                RunQueue::Alone(ring) => ring.push(entry),
             }
         }
 
@@ -81,7 +89,7 @@ mod imp {
         pub fn pop(&self) -> Option<Entry> {
             match self {
                 RunQueue::Shared(queue) => queue.pop(),
-                RunQueue::Alone(queue) => queue.borrow_mut().pop_front(),
+                RunQueue::Alone(ring) => ring.pop(),
             }
         }
 
@@ -90,7 +98,7 @@ mod imp {
         pub fn len(&self) -> usize {
             match self {
                 RunQueue::Shared(queue) => queue.len(),
-                RunQueue::Alone(queue) => queue.borrow().len(),
+                RunQueue::Alone(ring) => ring.len(),
             }
         }
 
@@ -207,19 +215,27 @@ mod imp {
         if count > 0 { Stolen::Some } else { Stolen::Nothing }
     }
 
-    /// The twin of a worker's FIFO.
+    /// The twin of a worker's FIFO, and whether nobody steals from it.
     #[derive(Debug)]
-    pub struct RunQueue(Twin);
+    pub struct RunQueue(Twin, bool);
+
+    /// The ring is the same twin.
+    pub type Ring = RunQueue;
 
     impl RunQueue {
         /// An empty queue.
         pub fn new() -> Self {
-            RunQueue(Arc::new(Mutex::new(VecDeque::new())))
+            RunQueue(Twin::default(), false)
         }
 
         /// An empty queue that nobody steals from.
         pub fn alone() -> Self {
-            Self::new()
+            RunQueue(Twin::default(), true)
+        }
+
+        /// This, if nobody steals from it.
+        pub fn as_ring(&self) -> Option<&Ring> {
+            self.1.then_some(self)
         }
 
         /// The side that other workers take from.
@@ -301,7 +317,7 @@ mod imp {
     }
 }
 
-pub use imp::{Injector, RunQueue, Stealer};
+pub use imp::{Injector, Ring, RunQueue, Stealer};
 
 impl Stealer {
     /// Whether nothing is in.

@@ -13,7 +13,7 @@ use crate::driver::{Step, Wait};
 use crate::event_loop::Loop;
 use crate::lane::{self, Panicked};
 use crate::pace::Pace;
-use crate::run_queue::{Entry, RunQueue};
+use crate::run_queue::{Entry, Ring, RunQueue};
 use crate::shard::Shard;
 use crate::watch::{Rounds, Vigil};
 use asyncio_base::record;
@@ -26,6 +26,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The budget of who counts nothing.
+const UNCOUNTED: u32 = u32::MAX;
+
 /// What a thread is while it works for a loop.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -35,8 +38,6 @@ pub(crate) struct Worker {
     pub(crate) queue: RunQueue,
     /// What only worker 0 may run, if the loop has others.
     pinned: Option<RunQueue>,
-    /// Whether the loop has others.
-    is_one_of_many: bool,
     /// Whether there are other workers that may be up.
     pub(crate) has_others: bool,
     /// In the driver: what is woken there is shared once, afterwards.
@@ -54,46 +55,79 @@ pub(crate) struct Worker {
     outer: Option<Rc<Worker>>,
 }
 
+/// The worker that a thread is, if it is one.
+#[derive(Default)]
+struct Owned(Option<Rc<Worker>>);
+
 #[cfg(not(asyncio_loom))]
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Worker>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Owned> = const { RefCell::new(Owned(None)) };
+    /// Leads to what is in `CURRENT`: it is asked at every wake, and has no destructor to be asked after.
+    static HERE: Cell<*const Worker> = const { Cell::new(ptr::null()) };
 }
 
 // loom runs all threads of a model on one OS thread, so the worker must belong to loom's threads.
 #[cfg(asyncio_loom)]
 loom::thread_local! {
-    static CURRENT: RefCell<Option<Rc<Worker>>> = RefCell::new(None);
+    static CURRENT: RefCell<Owned> = RefCell::default();
+    static HERE: Cell<*const Worker> = Cell::new(ptr::null());
 }
 
-/// Lends the worker of the loop that has `core`, if this thread is one. No user code runs in `f`.
+impl Drop for Owned {
+    fn drop(&mut self) {
+        lead_to(None);
+    }
+}
+
+fn lead_to(worker: Option<&Worker>) {
+    let _ = HERE.try_with(|here| here.set(worker.map_or(ptr::null(), ptr::from_ref)));
+}
+
+/// Says what this thread is; what it was before. In a thread-local destructor the cell may be gone: then it is nothing, and entries take the way of
+/// other threads, through the injector.
+fn become_current(worker: Option<Rc<Worker>>) -> Option<Rc<Worker>> {
+    let replaced = CURRENT.try_with(|current| {
+        let mut current = current.borrow_mut();
+        lead_to(worker.as_deref());
+        std::mem::replace(&mut current.0, worker)
+    });
+    replaced.ok().flatten()
+}
+
+/// Lends the worker of the loop that has `core`, if this thread is one. `f` does not change what the thread is, and no user code runs in it.
 #[inline]
-fn with_worker<R>(core: &'static Core, f: impl FnOnce(&Worker) -> R) -> Option<R> {
+#[expect(unsafe_code, reason = "asked at every wake")]
+fn with_worker<R>(core: &'static Core, f: impl FnOnce(Option<&Worker>) -> R) -> R {
     // Destructors of other thread-locals may wake tasks after this one is gone.
-    CURRENT.try_with(|current| Worker::of(core, &current.borrow()).map(f)).ok().flatten()
+    let here = HERE.try_with(Cell::get).unwrap_or(ptr::null());
+    // SAFETY: it leads to what `CURRENT` has a count of: where that changes (`become_current`), and where it goes (`Owned`), this is changed first.
+    // `f` does neither.
+    f(Worker::of(core, unsafe { here.as_ref() }))
 }
 
 /// Puts an entry at the back of this thread's queue, if the thread is a worker of the loop that has `core`; else gives it back.
 #[inline]
 pub(crate) fn push_local(core: &'static Core, entry: Entry) -> Result<Rouse, Entry> {
-    let mut entry = Some(entry);
-    let pushed = with_worker(core, |worker| entry.take().map(|entry| worker.push(entry)));
-    pushed.flatten().ok_or_else(|| entry.expect("only a worker takes it"))
+    with_worker(core, |worker| match worker {
+        Some(worker) => Ok(worker.push(entry)),
+        None => Err(entry),
+    })
 }
 
 /// Puts an entry at the back of the pinned queue, if this thread is worker 0 of the loop that has `core`, else gives it back.
 pub(crate) fn push_pinned(core: &'static Core, entry: Entry) -> Result<(), Entry> {
-    let mut entry = Some(entry);
-    with_worker(core, |worker| {
-        if let Some(pinned) = worker.pinned_here() {
-            entry.take().into_iter().for_each(|entry| pinned.push(entry));
+    with_worker(core, |worker| match worker.and_then(Worker::pinned_here) {
+        Some(pinned) => {
+            pinned.push(entry);
+            Ok(())
         }
-    });
-    entry.map_or(Ok(()), Err)
+        None => Err(entry),
+    })
 }
 
 /// The shard of this thread, if it is a worker of the loop that has `core`.
 pub(crate) fn shard_here(core: &'static Core) -> Option<&'static Shard> {
-    with_worker(core, |worker| worker.shard)
+    with_worker(core, |worker| worker.map(|worker| worker.shard))
 }
 
 /// Whether this thread works for the loop that has `core`.
@@ -103,20 +137,19 @@ pub(crate) fn works_for(core: &'static Core) -> bool {
 
 /// Whether this thread works for some loop.
 pub fn is_worker() -> bool {
-    CURRENT.try_with(|current| current.borrow().is_some()).unwrap_or(false)
+    HERE.try_with(|here| !here.get().is_null()).unwrap_or(false)
 }
 
 /// A number that differs between most threads.
 pub(crate) fn thread_number() -> usize {
     // Thread-locals of threads lie at least a page apart.
-    CURRENT.try_with(|current| ptr::from_ref(current).addr() >> 12).unwrap_or(0)
+    HERE.try_with(|here| ptr::from_ref(here).addr() >> 12).unwrap_or(0)
 }
 
 impl Worker {
     /// Makes this thread a worker until the guard is dropped; `alone` if no other gets up before that.
     pub(crate) fn enter(event_loop: &Arc<Loop>, index: usize, alone: bool) -> Entered {
-        // In a thread-local destructor the cell may be gone: then entries take the way of other threads, through the injector.
-        let outer = CURRENT.try_with(RefCell::take).ok().flatten();
+        let outer = become_current(None);
         let worker = Worker::new(event_loop, index, alone, outer);
         worker.be_current();
         Entered(Some(worker))
@@ -129,8 +162,7 @@ impl Worker {
 
     /// This thread is that worker from now on.
     pub(crate) fn be_current(self: &Rc<Self>) {
-        let before = CURRENT.try_with(|current| current.replace(Some(self.clone())));
-        drop(before);
+        drop(become_current(Some(self.clone())));
     }
 
     fn new(
@@ -149,7 +181,6 @@ impl Worker {
             shard,
             queue: shard.take_queue(),
             pinned: (index == 0 && is_one_of_many).then(|| core.local.take_queue()),
-            is_one_of_many,
             has_others,
             batching: Cell::new(false),
             searching: Cell::new(false),
@@ -170,8 +201,8 @@ impl Worker {
 
     /// The worker for the loop that has `core`, among those that this thread is.
     #[inline]
-    fn of<'a>(core: &'static Core, current: &'a Option<Rc<Worker>>) -> Option<&'a Worker> {
-        let mut worker = current.as_deref()?;
+    fn of<'a>(core: &'static Core, current: Option<&'a Worker>) -> Option<&'a Worker> {
+        let mut worker = current?;
         while !ptr::eq(worker.core, core) {
             worker = worker.outer.as_deref()?;
         }
@@ -181,16 +212,16 @@ impl Worker {
     /// Adds at the back. One entry is for this worker itself; with more waiting another worker may be woken.
     #[inline]
     fn push(&self, entry: Entry) -> Rouse {
-        if self.has_others {
-            return self.push_to_share(entry);
+        match self.queue.as_ring() {
+            Some(ring) => ring.push(entry),
+            None => return self.push_to_share(entry),
         }
-        self.queue.push(entry);
         Rouse::Nobody
     }
 
     #[inline(never)]
     fn push_to_share(&self, entry: Entry) -> Rouse {
-        let shares = !self.batching.get() && !self.queue.is_empty();
+        let shares = self.has_others && !self.batching.get() && !self.queue.is_empty();
         self.queue.push(entry);
         if shares { self.rouse_for_share() } else { Rouse::Nobody }
     }
@@ -203,13 +234,54 @@ impl Worker {
     /// somebody else sleeps in the driver.
     #[inline(always)]
     pub(crate) fn pass(&self, may_sleep: bool) -> bool {
+        match self.queue.as_ring() {
+            Some(ring) => self.pass_alone(ring, may_sleep),
+            None => return self.pass_among_many(may_sleep),
+        }
+        true
+    }
+
+    /// A pass of the loop's only worker, whose queue is a ring: what matters to others is not asked.
+    #[inline(always)]
+    fn pass_alone(&self, ring: &Ring, may_sleep: bool) {
+        if self.core.has_injected() {
+            self.core.take_injected(&self.queue);
+        }
+        if may_sleep && ring.len() == 0 && !self.is_stopping() {
+            // Nobody else is in the driver, so the worker has slept in it, and never lies.
+            self.find_entries();
+        } else {
+            self.glance();
+        }
+        let queued = ring.len();
+        self.pace.ran(queued);
+        // All that debug mode costs while it is off.
+        if self.event_loop.is_watched() {
+            return self.run_watched_entries(0, queued);
+        }
+        for _ in 0..queued {
+            match ring.pop() {
+                Some(Entry::Task(token)) => {
+                    if let Ran::Again(token) = token.run(UNCOUNTED) {
+                        ring.push(Entry::Task(token));
+                    }
+                }
+                Some(Entry::Ticket) => self.spend_ticket(lane::run),
+                None => break,
+            }
+        }
+    }
+
+    /// A pass of one worker among several.
+    #[inline(never)]
+    fn pass_among_many(&self, may_sleep: bool) -> bool {
         self.take_injected();
         if !may_sleep || self.has_entries() || self.is_stopping() {
             self.glance();
         } else if !self.find_entries() {
             return false;
         }
-        self.run_entries();
+        self.run_share();
         true
     }
 
@@ -297,23 +369,8 @@ impl Worker {
         woken.into_iter().for_each(|entry| self.queue.push(entry));
     }
 
-    #[inline]
-    fn run_entries(&self) {
-        if self.is_one_of_many {
-            return self.run_share();
-        }
-        let queued = self.queue.len();
-        self.pace.ran(queued);
-        // All that debug mode costs while it is off.
-        if self.event_loop.is_watched() {
-            return self.run_watched_entries(0, queued);
-        }
-        self.run_from(&self.queue, queued);
-    }
-
     /// For one worker among several: what is its own, and what of the rest can be run before the next look at the descriptors, or all while no other
     /// gets up.
-    #[inline(never)]
     fn run_share(&self) {
         let pinned = self.pinned.as_ref().map_or(0, RunQueue::len);
         let mut queued = self.queue.len();
@@ -388,7 +445,7 @@ impl Worker {
 
     /// Ready operations that a task may do in one turn: with one worker that is asyncio's business, and nothing is counted.
     pub(crate) fn budget(&self) -> u32 {
-        if self.has_others { record::BUDGET } else { u32::MAX }
+        if self.has_others { record::BUDGET } else { UNCOUNTED }
     }
 
     /// A task that was woken while it ran goes to the back of its queue.
@@ -482,8 +539,8 @@ impl std::ops::Deref for Entered {
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        drop(CURRENT.try_with(RefCell::take));
-        let set_current = |outer| drop(CURRENT.try_with(|current| current.replace(outer)));
+        drop(become_current(None));
+        let set_current = |outer| drop(become_current(outer));
         self.0.take().into_iter().for_each(|worker| worker.give_back(set_current));
     }
 }

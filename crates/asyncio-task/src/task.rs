@@ -110,6 +110,7 @@ impl<T> Task<T> {
         Task { raw, forward: Forward::new(), output: PhantomData }
     }
 
+    #[inline]
     fn state(&self) -> &State {
         &self.raw.header().state
     }
@@ -160,6 +161,7 @@ impl<T> Task<T> {
     }
 
     /// Whether the task has ended, in whatever way.
+    #[inline]
     pub fn done(&self) -> bool {
         self.state().load().has(COMPLETE)
     }
