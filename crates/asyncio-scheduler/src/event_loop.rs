@@ -180,7 +180,9 @@ impl Loop {
         F::Output: Send + 'static,
     {
         let (task, token) = spawn(future, self.anywhere(), options, location);
-        token.into_iter().for_each(|token| self.core.push(Entry::Task(token)));
+        if let Some(token) = token {
+            self.core.push(Entry::Task(token));
+        }
         task
     }
 

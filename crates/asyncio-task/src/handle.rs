@@ -217,11 +217,19 @@ pub(crate) fn request_cancel(
 }
 
 /// Panics if it is the task itself that is about to wait for its end.
+#[inline]
 pub(crate) fn refuse_own(task: RawTask) {
     let own = record::with(|record| {
         record.is_some_and(|record| ptr::eq(record.owner.as_ptr(), task.as_ptr().as_ptr().cast()))
     });
-    assert!(!own, "a task cannot await itself: {}", name(task));
+    if own {
+        refuse(task);
+    }
+}
+
+#[cold]
+fn refuse(task: RawTask) -> ! {
+    panic!("a task cannot await itself: {}", name(task))
 }
 
 pub(crate) fn name(task: RawTask) -> Arc<str> {

@@ -297,8 +297,12 @@ fn wake_joiner(task: RawTask) {
     }
 }
 
-/// A joiner's waker may be anybody's code; its panic is reported and hurts nobody else.
+/// A joiner's waker may be anybody's code; its panic is reported and hurts nobody else. A task's is ours.
+#[inline]
 pub(crate) fn call_waker(task: RawTask, waker: Waker) {
+    if waker::is_ours(&waker) {
+        return waker.wake();
+    }
     panics::reporting(task.host(), || waker.wake());
 }
 

@@ -435,19 +435,28 @@ impl<'a, T> IntoFuture for &'a Task<T> {
     }
 }
 
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        // Dropped last, when the handle is done with the cell: a waker's destructor is user code.
-        let _waker = self.take_waker();
-        if self.state().drop_handle_early() {
-            return;
-        }
+impl<T> Task<T> {
+    /// Gives up the handle of the finished task, with the output if it is still there.
+    fn let_go(&mut self) {
         if self.output().is_some() {
             drop_output(self.raw);
         }
         if self.state().release(HANDLE) {
             // SAFETY: the word said that no claim is left.
             unsafe { self.raw.free() };
+        }
+    }
+}
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        if self.state().load().is_finished() {
+            return self.let_go();
+        }
+        // Dropped last, when the handle is done with the cell: a waker's destructor is user code.
+        let _waker = self.take_waker();
+        if !self.state().drop_handle_early() {
+            self.let_go();
         }
     }
 }

@@ -460,7 +460,20 @@ impl EventLoop {
             return TaskBuilder::on(self).create_task_at(future, location);
         }
         let options = Options { name: None, context: copied_context() };
-        self.spawn(future, options, false, location)
+        let task = self.0.scheduler.spawn(future, options, location);
+        if task.done() {
+            self.refuse_if_closed();
+        }
+        task
+    }
+
+    /// A task made while the loop is being closed has ended already, as a destructor may not panic; on a closed loop that is misuse.
+    #[cold]
+    #[track_caller]
+    fn refuse_if_closed(&self) {
+        if self.is_closed() && !self.runs_here() {
+            panic!("{LoopClosed}");
+        }
     }
 
     #[inline]
@@ -480,9 +493,8 @@ impl EventLoop {
             false => self.0.scheduler.spawn(future, options, location),
             true => self.0.scheduler.spawn_eager(future, options, location),
         };
-        // A task made while the loop is being closed has ended already, as a destructor may not panic; on a closed loop that is misuse.
-        if task.done() && self.is_closed() && !self.runs_here() {
-            panic!("{LoopClosed}");
+        if task.done() {
+            self.refuse_if_closed();
         }
         task
     }

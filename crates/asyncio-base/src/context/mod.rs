@@ -199,17 +199,22 @@ impl Drop for Outside {
 pub fn with_current<R>(f: impl FnOnce(&ContextSlot) -> R) -> R {
     record::with(|record| match record {
         Some(record) => f(record.context),
-        None => {
-            let mut f = Some(f);
-            let mut lend = |slot: &ContextSlot| f.take().map(|f| f(slot));
-            // A destructor of another thread-local may come when this thread's slot is gone: it finds no values.
-            let lent = OUTSIDE
-                .try_with(|outside| lend(&outside.borrow()))
-                .ok()
-                .or_else(|| Some(lend(&ContextSlot::new())));
-            lent.flatten().expect("called once, on the one slot or the other")
-        }
+        None => with_outside(f),
     })
+}
+
+/// Lends the slot of code that runs in no task or callback.
+#[cold]
+#[inline(never)]
+fn with_outside<R>(f: impl FnOnce(&ContextSlot) -> R) -> R {
+    let mut f = Some(f);
+    let mut lend = |slot: &ContextSlot| f.take().map(|f| f(slot));
+    // A destructor of another thread-local may come when this thread's slot is gone: it finds no values.
+    let lent = OUTSIDE
+        .try_with(|outside| lend(&outside.borrow()))
+        .ok()
+        .or_else(|| Some(lend(&ContextSlot::new())));
+    lent.flatten().expect("called once, on the one slot or the other")
 }
 
 #[cfg(test)]

@@ -62,7 +62,24 @@ impl Forward {
 
     /// To be called whenever the wait is about to be pending, with the waker it leaves: passes each request on by `cancel`, once, with its
     /// message. `cancel` says whether anybody took it; if not, what is awaited has ended and the request is the waiter's own again.
+    #[inline]
     pub fn pass_on(
+        &mut self,
+        waker: &Waker,
+        cancel: impl FnOnce(Option<Cow<'static, str>>) -> bool,
+    ) {
+        // Nearly every wait begins like this, and ends with its next poll.
+        if let Place::None = self.place {
+            if let Some(plain) = PlainAwait::begin(waker) {
+                self.place = Place::Plain(plain);
+                return;
+            }
+        }
+        self.pass_on_from_place(waker, cancel);
+    }
+
+    #[inline(never)]
+    fn pass_on_from_place(
         &mut self,
         waker: &Waker,
         cancel: impl FnOnce(Option<Cow<'static, str>>) -> bool,
@@ -79,7 +96,6 @@ impl Forward {
     }
 
     /// Sees to it that a request finds this wait, which is about to be pending.
-    #[inline]
     fn find_place(&mut self, waker: &Waker) {
         let claimed = match &self.place {
             Place::Unwinding => return,
@@ -103,7 +119,20 @@ impl Forward {
     /// To be called when what is awaited has ended, before its outcome is taken: true if the waiter has to stay pending, because a cancellation
     /// is on its way through it.
     #[must_use]
+    #[inline]
     pub fn ended(&mut self, was_cancelled: bool) -> bool {
+        match &self.place {
+            Place::None => false,
+            Place::Plain(plain) if plain.ends_unasked() => {
+                self.place = Place::None;
+                false
+            }
+            _ => self.ended_in_place(was_cancelled),
+        }
+    }
+
+    #[inline(never)]
+    fn ended_in_place(&mut self, was_cancelled: bool) -> bool {
         let node = match std::mem::take(&mut self.place) {
             Place::None => None,
             Place::Plain(plain) => {

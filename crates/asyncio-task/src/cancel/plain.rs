@@ -120,11 +120,26 @@ impl PlainAwait {
     /// It is over or gone: if this is the poll that it is noted in, the note goes too.
     #[inline]
     pub(crate) fn end(&self) {
+        record::with(|record| record.into_iter().for_each(|record| self.end_in(record)));
+    }
+
+    /// As [`end`](Self::end), unless a request is offered in this poll: then nothing is done, and it is false.
+    #[inline]
+    pub(crate) fn ends_unasked(&self) -> bool {
         record::with(|record| {
-            let Some(record) = record else { return };
-            if record.plain_await.get() == self.number && record.task_id == self.waiter {
-                record.plain_await.set(0);
+            let Some(record) = record else { return true };
+            let unasked = !record.offered.get();
+            if unasked {
+                self.end_in(record);
             }
-        });
+            unasked
+        })
+    }
+
+    #[inline]
+    fn end_in(&self, record: &PollRecord<'_>) {
+        if record.plain_await.get() == self.number && record.task_id == self.waiter {
+            record.plain_await.set(0);
+        }
     }
 }
