@@ -46,6 +46,9 @@ pub const PYTHON_WORKLOADS: [&str; 10] = [
     "future",
 ];
 
+/// The workload that needs `wrk`.
+pub const HTTP: &str = "http";
+
 /// One workload on one runtime.
 #[derive(Clone, Copy, Debug)]
 pub struct Workload {
@@ -160,6 +163,7 @@ fn io<R: Runtime>() -> Vec<Workload> {
         timed("echo-1000", 100_000, |s| in_task::<R, _>(s, net::round_trips::<R>(s.n, 1000))),
         timed("echo-chunks", 10_000, |s| in_task::<R, _>(s, net::chunks::<R>(s.n))),
         timed("server-64", 100_000, net::server::<R>),
+        timed(HTTP, 2, net::http::served::<R>),
         counted("accept", 10_000, |s| in_task::<R, _>(s, net::accept_and_close::<R>(s.n)))
             .short(1000),
         timed("echo-beside-cpu", 2_000, net::echo_beside_busy_tasks::<R>),

@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+pub mod http;
 mod load;
 
 /// Bytes of a small message.

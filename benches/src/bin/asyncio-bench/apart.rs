@@ -33,6 +33,16 @@ pub(crate) fn present(runtime: &str) -> bool {
     present
 }
 
+/// Whether the load generator of the workload `http` is on this machine.
+pub(crate) fn wrk_is_present() -> bool {
+    // It says what it is, and fails.
+    let present = Command::new("wrk").arg("--version").stdout(Stdio::null()).status().is_ok();
+    if !present {
+        eprintln!("wrk is not there, and http is left out");
+    }
+    present
+}
+
 fn interpreter() -> String {
     env::var("PYTHON").unwrap_or("python3".to_owned())
 }

@@ -6,7 +6,7 @@ mod compare;
 mod count;
 mod table;
 
-use asyncio_benches::catalogue::{PYTHON, RUNTIMES, Workload, of_runtime};
+use asyncio_benches::catalogue::{HTTP, PYTHON, RUNTIMES, Workload, of_runtime};
 use asyncio_benches::process::cpu_time;
 use asyncio_benches::report::Report;
 use asyncio_benches::runtime::Setup;
@@ -113,6 +113,9 @@ fn workloads(named: &[&str]) -> Vec<String> {
     if names.is_empty() {
         let ours = of_runtime(RUNTIMES[0]).map(|(ours, _)| ours).unwrap_or_default();
         names.extend(ours.iter().map(|workload| workload.name));
+        if !apart::wrk_is_present() {
+            names.retain(|name| *name != HTTP);
+        }
     }
     names.into_iter().map(str::to_owned).collect()
 }
