@@ -22,6 +22,14 @@ impl Clock for Still {
     fn now(&self) -> Instant {
         self.0
     }
+
+    fn epoch(&self) -> Instant {
+        self.0
+    }
+
+    fn nanos_since_epoch(&self) -> u64 {
+        0
+    }
 }
 
 /// A poller without time: sleeps until somebody unparks it, which it remembers.

@@ -10,13 +10,14 @@ pub trait Clock: Send + Sync {
     /// The present.
     fn now(&self) -> Instant;
 
-    /// Nanoseconds from an earlier instant of this clock to the present.
+    /// The instant from which this clock counts. Asked once, by what it is handed to.
+    fn epoch(&self) -> Instant;
+
+    /// Nanoseconds from the epoch to the present.
     ///
     /// Every sleep asks for this once. A clock that counts nanoseconds itself answers without the detour over [`Instant`],
-    /// whose subtraction takes longer than the rest of a sleep's arithmetic.
-    fn nanos_since(&self, epoch: Instant) -> u64 {
-        duration_nanos(self.now().saturating_duration_since(epoch))
-    }
+    /// whose subtraction takes longer than the rest of a sleep's arithmetic. It may be behind [`now`](Self::now), but not ahead.
+    fn nanos_since_epoch(&self) -> u64;
 }
 
 impl<C: Clock + ?Sized> Clock for Arc<C> {
@@ -24,8 +25,12 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
         (**self).now()
     }
 
-    fn nanos_since(&self, epoch: Instant) -> u64 {
-        (**self).nanos_since(epoch)
+    fn epoch(&self) -> Instant {
+        (**self).epoch()
+    }
+
+    fn nanos_since_epoch(&self) -> u64 {
+        (**self).nanos_since_epoch()
     }
 }
 
@@ -49,10 +54,10 @@ impl Scale {
         }
     }
 
-    /// The present, read from a clock.
+    /// The present, read from the clock whose epoch it is.
     #[inline]
-    pub(crate) fn present(self, clock: &dyn Clock) -> u64 {
-        EPOCH.saturating_add(clock.nanos_since(self.0))
+    pub(crate) fn present(clock: &dyn Clock) -> u64 {
+        EPOCH.saturating_add(clock.nanos_since_epoch())
     }
 
     pub(crate) fn instant(self, nanos: u64) -> Option<Instant> {

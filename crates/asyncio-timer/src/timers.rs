@@ -32,7 +32,7 @@ impl Timers {
         unpark: Box<dyn Fn() + Send + Sync>,
     ) -> Arc<Timers> {
         assert!(workers > 0, "a loop has at least one worker");
-        let scale = Scale::new(clock.now());
+        let scale = Scale::new(clock.epoch());
         let shared = Arc::new(Shared { clock, scale, alarm: Alarm::new(unpark) });
         let wheel = |index| Arc::new(WorkerWheel::new(index, shared.clone()));
         let wheels = (0..workers).map(wheel).collect();
@@ -68,7 +68,7 @@ impl Timers {
 
     /// The present on this loop's scale: what [`advance_all`](Self::advance_all) is told.
     pub fn now_nanos(&self) -> u64 {
-        self.shared.scale.present(&*self.shared.clock)
+        Scale::present(&*self.shared.clock)
     }
 
     /// An instant on this loop's scale: 2^62 at the moment the timers were made, a nanosecond a unit, saturating at both ends.

@@ -75,7 +75,7 @@ pub struct WorkerWheel {
 
 impl WorkerWheel {
     pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
-        let now = shared.scale.present(&*shared.clock);
+        let now = Scale::present(&*shared.clock);
         let published = Published { next: AtomicU64::new(NEVER), stale: AtomicBool::new(false) };
         let state = State { wheel: Wheel::new(now), closed: false };
         WorkerWheel {
@@ -99,7 +99,7 @@ impl WorkerWheel {
     /// The present on the loop's scale of nanoseconds, as [`Timers::now_nanos`](crate::Timers::now_nanos).
     #[inline]
     pub fn now_nanos(&self) -> u64 {
-        self.shared.scale.present(&*self.shared.clock)
+        Scale::present(&*self.shared.clock)
     }
 
     /// An instant on the loop's scale of nanoseconds, as [`Timers::nanos`](crate::Timers::nanos).

@@ -187,7 +187,8 @@ pub fn now() -> Instant {
 /// The same on threads that run no tasks.
 #[cold]
 fn now_outside() -> Instant {
-    try_get_running_loop().map_or_else(|_| crate::wiring::system_now(), |running| running.time())
+    try_get_running_loop()
+        .map_or_else(|_| crate::system_clock::system_now(), |running| running.time())
 }
 
 impl EventLoop {

@@ -26,6 +26,7 @@ mod signals;
 #[path = "no_signals.rs"]
 mod signals;
 pub mod sim;
+mod system_clock;
 mod task_factory;
 mod taskgroups;
 mod tasks;

@@ -9,32 +9,19 @@ use crate::resolve::OnRunningLoop;
 use crate::signals::Signals;
 use crate::sim::seams::{SimClock, SimSystem};
 use crate::sim::world::World;
+use crate::system_clock::SystemClock;
 use asyncio_base::sync::Mutex;
 use asyncio_net::Resolve;
 use asyncio_reactor::{Reactor, Stats};
 use asyncio_scheduler::simulated::Simulation;
 use asyncio_scheduler::{Driver, Handle, Join, Loop, Reporter, Wait, worker};
 use asyncio_task::JoinError;
-use asyncio_timer::{Clock, Key, LaneTimers, Timers};
+use asyncio_timer::{Key, LaneTimers, Timers};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
-
-/// The monotonic clock of the system.
-struct SystemClock;
-
-impl Clock for SystemClock {
-    fn now(&self) -> Instant {
-        system_now()
-    }
-}
-
-/// The one reading of the system's clock.
-pub(crate) fn system_now() -> Instant {
-    Instant::now()
-}
 
 /// Whether this thread works for some loop.
 pub(crate) fn outer_loop() -> bool {
@@ -68,7 +55,7 @@ impl Wiring {
             let reactor = reactor.clone();
             Box::new(move || reactor.notify())
         };
-        let timers = Timers::new(workers, Box::new(SystemClock), unpark);
+        let timers = Timers::new(workers, Box::new(SystemClock::new()), unpark);
         Ok(Self::with(timers, reactor, reporter, None))
     }
 

@@ -9,11 +9,22 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
-pub(crate) struct ManualClock(Mutex<Instant>);
+pub(crate) struct ManualClock {
+    epoch: Instant,
+    now: Mutex<Instant>,
+}
 
 impl Clock for ManualClock {
     fn now(&self) -> Instant {
-        *self.0.lock().unwrap()
+        *self.now.lock().unwrap()
+    }
+
+    fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    fn nanos_since_epoch(&self) -> u64 {
+        self.now().saturating_duration_since(self.epoch).as_nanos() as u64
     }
 }
 
@@ -26,7 +37,10 @@ pub(crate) struct Loop {
 
 impl Loop {
     pub(crate) fn new(workers: usize) -> Self {
-        let clock = Arc::new(ManualClock(Mutex::new(Instant::now())));
+        let clock = {
+            let epoch = Instant::now();
+            Arc::new(ManualClock { epoch, now: Mutex::new(epoch) })
+        };
         let unparks = Arc::new(AtomicUsize::new(0));
         let count = unparks.clone();
         let unpark = move || {
@@ -46,7 +60,7 @@ impl Loop {
 
     /// Turns the clock forward and lets a worker look at the timers.
     pub(crate) fn pass(&self, worker: usize, by: Duration) -> usize {
-        *self.clock.0.lock().unwrap() += by;
+        *self.clock.now.lock().unwrap() += by;
         self.timers.advance_all(worker, self.nanos())
     }
 

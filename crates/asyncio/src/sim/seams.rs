@@ -18,8 +18,12 @@ impl Clock for SimClock {
         self.0.now()
     }
 
-    fn nanos_since(&self, epoch: Instant) -> u64 {
-        u64::try_from(self.0.since(epoch).as_nanos()).unwrap_or(u64::MAX)
+    fn epoch(&self) -> Instant {
+        self.0.beginning()
+    }
+
+    fn nanos_since_epoch(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

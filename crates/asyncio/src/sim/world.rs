@@ -30,7 +30,7 @@ const JOB_ENDS: u64 = 4;
 /// The moment at which all simulations of the process begin.
 fn beginning() -> Instant {
     static BEGINNING: OnceLock<Instant> = OnceLock::new();
-    *BEGINNING.get_or_init(crate::wiring::system_now)
+    *BEGINNING.get_or_init(crate::system_clock::system_now)
 }
 
 /// As far as a clock can be moved by hand: a century.
@@ -149,11 +149,9 @@ impl World {
         self.beginning + self.elapsed()
     }
 
-    pub(super) fn since(&self, epoch: Instant) -> Duration {
-        match epoch == self.beginning {
-            true => self.elapsed(),
-            false => self.now().saturating_duration_since(epoch),
-        }
+    /// When its time began.
+    pub(super) fn beginning(&self) -> Instant {
+        self.beginning
     }
 
     /// Moves the clock, and fires nothing.
