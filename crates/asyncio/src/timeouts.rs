@@ -231,13 +231,25 @@ impl Alarm {
         }
     }
 
-    /// It is pending: has the task woken for the deadline, and for the turn in which it strikes.
-    ///
-    /// What waits for the first time and `is_woken` already will be polled again soon, by which time it is most often ready: no timer yet.
-    fn arm(&mut self, cx: &mut Context<'_>, is_woken: bool) {
-        if self.phase == Phase::Begun && self.has_begun_in_time() && is_woken {
-            return;
+    /// It waits for the first time. What `is_woken` already will be polled again soon, by which time it is most often ready: no timer yet.
+    fn wait(&mut self, cx: &mut Context<'_>, is_woken: bool) {
+        self.phase = if self.had_passed() { Phase::Due } else { Phase::Active };
+        if !(is_woken && self.phase == Phase::Active) {
+            self.arm(cx);
         }
+    }
+
+    /// Whether the deadline had passed at the first poll.
+    fn had_passed(&self) -> bool {
+        match self.when {
+            When::After(delay) => delay.is_zero(),
+            When::At(deadline) => self.began.is_some_and(|began| deadline <= began),
+            When::Never | When::AtOnce => false,
+        }
+    }
+
+    /// It is pending: has the task woken for the deadline, and for the turn in which it strikes.
+    fn arm(&mut self, cx: &mut Context<'_>) {
         if self.phase == Phase::Active && !self.is_due(cx) {
             return;
         }
@@ -246,20 +258,12 @@ impl Alarm {
         }
     }
 
-    /// The first wait fixes the deadline; false if it had passed at the first poll.
-    fn has_begun_in_time(&mut self) -> bool {
-        let deadline = self.deadline();
-        self.when = deadline.map_or(When::Never, When::At);
-        let has_passed =
-            deadline.zip(self.began).is_some_and(|(deadline, began)| deadline <= began);
-        self.phase = if has_passed { Phase::Due } else { Phase::Active };
-        !has_passed
-    }
-
     /// Whether the deadline has passed; if not, the task is woken when it does.
     fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
-        let When::At(deadline) = self.when else { return false };
-        let sleep = self.sleep.get_or_insert_with(|| sleep_until(deadline));
+        if self.sleep.is_none() {
+            self.sleep = self.deadline().map(sleep_until);
+        }
+        let Some(sleep) = &mut self.sleep else { return false };
         if Pin::new(sleep).poll(cx).is_pending() {
             return false;
         }
@@ -284,28 +288,31 @@ impl Alarm {
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, TimeoutError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        if let When::AtOnce = this.alarm.when {
-            this.future.set(None);
-            this.alarm.phase = Phase::Expired;
-            return Poll::Ready(Err(TimeoutError));
-        }
-        match this.alarm.phase {
-            Phase::Created => this.alarm.begin(),
-            // Now, before what is inside is polled.
-            Phase::Due => {
+        let is_first = this.alarm.phase == Phase::Created;
+        if is_first {
+            if let When::AtOnce = this.alarm.when {
+                this.future.set(None);
                 this.alarm.phase = Phase::Expired;
-                this.domain.cancel(None);
+                return Poll::Ready(Err(TimeoutError));
             }
-            Phase::Begun | Phase::Active | Phase::Expired => {}
+            this.alarm.begin();
+        } else if this.alarm.phase == Phase::Due {
+            // Now, before what is inside is polled.
+            this.alarm.phase = Phase::Expired;
+            this.domain.cancel(None);
         }
-        let wakes = wake_count(cx.waker());
+        let wakes = if is_first { wake_count(cx.waker()) } else { 0 };
         match this.domain.poll(this.future.as_mut(), cx) {
             Poll::Ready(Inside::Returned(output)) => Poll::Ready(Ok(output)),
             Poll::Ready(Inside::Cancelled) => Poll::Ready(Err(TimeoutError)),
             Poll::Pending => {
-                this.alarm.arm(cx, wake_count(cx.waker()) > wakes);
+                match is_first {
+                    true => this.alarm.wait(cx, wake_count(cx.waker()) > wakes),
+                    false => this.alarm.arm(cx),
+                }
                 Poll::Pending
             }
         }
@@ -476,7 +483,7 @@ fn poll_scope<F: Future>(
         // a turn of the task and strike before this one.
         let alarm = timeout.as_mut().project().alarm;
         alarm.set(when);
-        alarm.arm(cx, false);
+        alarm.arm(cx);
     }
     Poll::Pending
 }

@@ -5,13 +5,15 @@
 //! out goes on to the enclosing scope. So does one of the task, or of a domain round this one, that was caught inside and whose handler the domain's own
 //! request has ended: nobody else would hear of it any more.
 
-use super::node::Node;
-use super::scope::{ScopePoll, poll_scope};
+use super::node::{Node, is_quiet, task_of};
+use super::scope::ScopePoll;
 use super::tree::{Kind, Request};
+use crate::header::RawTask;
+use asyncio_base::record::{self, PollRecord};
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 /// A domain round one future.
 #[derive(Debug, Default)]
@@ -61,68 +63,96 @@ impl Domain {
     }
 
     /// Polls what is inside; `future` is emptied, in place, when it ends.
+    #[inline]
     pub fn poll<F: Future>(
         &mut self,
         mut future: Pin<&mut Option<F>>,
         cx: &mut Context<'_>,
     ) -> Poll<Inside<F::Output>> {
-        let Domain { node, cancelled_unseen, cancels_before, counts } = self;
-        let before = *cancels_before;
-        let polled = poll_scope(node, Kind::Scope, |scope| {
-            let Some(mut scope) = scope else {
-                return poll_outside(*cancelled_unseen, future, cx);
+        record::with(|record| {
+            let Some((record, task)) = record.and_then(|record| Some((record, task_of(record)?)))
+            else {
+                self.node = None;
+                return poll_outside(self.cancelled_unseen, future, cx);
             };
-            if std::mem::take(cancelled_unseen) {
-                scope.node().cancel_inside(None, *counts);
-            }
-            let mut request = scope.take();
-            if request.is_none() {
-                // Emptied by a request that went on: the enclosing scope will drop this.
-                if let Some(inside) = future.as_mut().as_pin_mut() {
-                    if let Poll::Ready(output) = scope.inside(|| inside.poll(cx)) {
-                        future.set(None);
-                        scope.leave();
-                        return Poll::Ready(Inside::Returned(output));
-                    }
+            if !self.is_idle(task) {
+                self.look(record, task);
+                if let Some(ended) = self.end(record, task, future.as_mut()) {
+                    return Poll::Ready(ended);
                 }
-                request = scope.waits(cx.waker());
             }
-            match request {
-                None => Poll::Pending,
-                Some(request) => end(scope, request, future, before),
+            // Emptied by a request that went on: the enclosing scope will drop this.
+            if let Some(inside) = future.as_mut().as_pin_mut() {
+                let mut scope = ScopePoll::new(record, task, Kind::Scope, &mut self.node);
+                if let Poll::Ready(output) = scope.inside(|| inside.poll(cx)) {
+                    future.set(None);
+                    self.node = None;
+                    return Poll::Ready(Inside::Returned(output));
+                }
             }
-        });
-        if *counts && before.is_none() && polled.is_pending() {
-            *cancels_before = node.as_ref().map(Node::cancels);
-        }
-        polled
+            if self.wait(record, task, cx.waker()) {
+                return self.end(record, task, future).map_or(Poll::Pending, Poll::Ready);
+            }
+            Poll::Pending
+        })
     }
-}
 
-/// A request has taken hold: empties the domain, and passes on what is not its own.
-fn end<F, T>(
-    mut scope: ScopePoll<'_>,
-    request: Request,
-    mut future: Pin<&mut Option<F>>,
-    cancels_before: Option<usize>,
-) -> Poll<Inside<T>> {
-    let mut next = Some(request);
-    while let Some(request) = next {
-        scope.inside(|| future.set(None));
-        let node = scope.node();
-        let further_out = if request.origin == node.origin() {
-            cancels_before.and_then(|before| node.overruled_since(before))
-        } else {
-            Some(request.origin)
-        };
-        let Some(origin) = further_out else {
-            scope.leave();
-            return Poll::Ready(Inside::Cancelled);
-        };
-        node.raise_to_parent(Request { origin, ..request });
-        next = scope.take();
+    /// Whether there is nothing to look at before what is inside is polled: the common case.
+    #[inline]
+    fn is_idle(&self, task: RawTask) -> bool {
+        match &self.node {
+            None => !self.cancelled_unseen,
+            Some(node) => node.is_idle(task),
+        }
     }
-    Poll::Pending
+
+    /// Something has happened since the last poll: where it is polled, or what is asked of it.
+    #[cold]
+    fn look(&mut self, record: &PollRecord<'_>, task: RawTask) {
+        let mut scope = ScopePoll::new(record, task, Kind::Scope, &mut self.node);
+        scope.forget_elsewhere();
+        if std::mem::take(&mut self.cancelled_unseen) {
+            scope.node().cancel_inside(None, self.counts);
+        }
+    }
+
+    /// It is pending; whether there may be a request for it.
+    #[inline(never)]
+    fn wait(&mut self, record: &PollRecord<'_>, task: RawTask, waker: &Waker) -> bool {
+        let mut scope = ScopePoll::new(record, task, Kind::Scope, &mut self.node);
+        let node = scope.node();
+        node.set_waker(waker);
+        if self.counts && self.cancels_before.is_none() {
+            self.cancels_before = Some(node.cancels());
+        }
+        !is_quiet(task)
+    }
+
+    /// If a request has taken hold, empties the domain, and passes on what is not its own. `None`: it goes on waiting.
+    #[cold]
+    fn end<F, T>(
+        &mut self,
+        record: &PollRecord<'_>,
+        task: RawTask,
+        mut future: Pin<&mut Option<F>>,
+    ) -> Option<Inside<T>> {
+        let mut scope = ScopePoll::new(record, task, Kind::Scope, &mut self.node);
+        while let Some(request) = scope.take() {
+            scope.inside(|| future.set(None));
+            let node = scope.node();
+            let further_out = if request.origin == node.origin() {
+                self.cancels_before.and_then(|before| node.overruled_since(before))
+            } else {
+                Some(request.origin)
+            };
+            let Some(origin) = further_out else {
+                scope.leave();
+                return Some(Inside::Cancelled);
+            };
+            node.raise_to_parent(Request { origin, ..request });
+        }
+        None
+    }
 }
 
 /// Outside asyncio's tasks: a plain wait that ends by dropping.

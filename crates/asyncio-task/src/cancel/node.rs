@@ -177,6 +177,15 @@ impl Node {
         task == self.task.raw() && self.is_in_tree()
     }
 
+    /// Whether it belongs to this task, is in its tree, and no request is open there: the common case, known without the lock. If not, look closer.
+    #[inline]
+    pub(super) fn is_idle(&self, task: RawTask) -> bool {
+        let cold = self.task.raw().header().cold();
+        task == self.task.raw()
+            && cold.detached.load(Ordering::Relaxed) == self.seen_detached
+            && !cold.has_requests.load(Ordering::Acquire)
+    }
+
     #[inline]
     pub(super) fn key(&self) -> Key {
         self.key
@@ -289,7 +298,19 @@ impl Node {
 }
 
 impl Drop for Node {
+    #[inline]
     fn drop(&mut self) {
+        let is_out = self.task.raw().header().cold().tree.lock().remove_plain(self.key);
+        if !is_out {
+            self.leave();
+        }
+    }
+}
+
+impl Node {
+    /// Leaves the tree, and something behind.
+    #[cold]
+    fn leave(&mut self) {
         let tree = &self.task.raw().header().cold().tree;
         let Some(remains) = tree.lock().remove(self.key) else { return };
         if remains.matter() {

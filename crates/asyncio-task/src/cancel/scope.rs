@@ -33,19 +33,39 @@ pub(super) fn poll_scope<R>(
     poll: impl FnOnce(Option<ScopePoll<'_>>) -> R,
 ) -> R {
     record::with(|record| {
-        let task = record.and_then(task_of);
-        if slot.as_ref().is_some_and(|node| !task.is_some_and(|task| node.is_of(task))) {
+        let Some((record, task)) = record.and_then(|record| Some((record, task_of(record)?)))
+        else {
             *slot = None;
-        }
-        let scope = record.zip(task).map(|(record, task)| {
-            let holds_back = kind == Kind::Shield;
-            ScopePoll { record, task, holds_back, slot }
-        });
-        poll(scope)
+            return poll(None);
+        };
+        let mut scope = ScopePoll::new(record, task, kind, slot);
+        scope.forget_elsewhere();
+        poll(Some(scope))
     })
 }
 
+impl<'a> ScopePoll<'a> {
+    /// A poll in the task of this record, of a scope that keeps its node in `slot`.
+    #[inline]
+    pub(super) fn new(
+        record: &'a PollRecord<'a>,
+        task: RawTask,
+        kind: Kind,
+        slot: &'a mut Option<Node>,
+    ) -> Self {
+        ScopePoll { record, task, holds_back: kind == Kind::Shield, slot }
+    }
+}
+
 impl ScopePoll<'_> {
+    /// Takes out a node of another task, or one that was detached.
+    #[inline]
+    pub(super) fn forget_elsewhere(&mut self) {
+        if self.slot.as_ref().is_some_and(|node| !node.is_of(self.task)) {
+            *self.slot = None;
+        }
+    }
+
     /// Polls what is inside, or drops it: what is made there is below this scope.
     #[inline]
     pub(super) fn inside<R>(&mut self, f: impl FnOnce() -> R) -> R {

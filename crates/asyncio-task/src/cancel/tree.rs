@@ -83,6 +83,14 @@ struct Node {
     waker: Option<Waker>,
 }
 
+impl Node {
+    /// Rule 5.
+    #[inline]
+    fn is_busy(&self) -> bool {
+        self.kind == Kind::Shield || self.busy
+    }
+}
+
 /// A node has to do with a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
@@ -213,15 +221,30 @@ impl Tree {
         std::mem::replace(&mut node.waker, waker)
     }
 
-    /// Takes a node out: it has finished, or was dropped.
+    /// Takes a node out that leaves nothing behind, which is nearly every one; false, and it is in still, if there is something.
     #[inline]
-    pub(crate) fn remove(&mut self, key: Key) -> Option<Remains> {
-        let node = self.nodes.remove(key)?;
-        if let Some(parent) = node.parent.and_then(|parent| self.nodes.get_mut(parent)) {
+    pub(crate) fn remove_plain(&mut self, key: Key) -> bool {
+        let plain = |node: &&Node| node.mark.is_none() && node.waker.is_none() && !node.is_busy();
+        let Some(parent) = self.nodes.get(key).filter(plain).map(|node| node.parent) else {
+            return false;
+        };
+        self.leave_parent(parent);
+        self.nodes.discard(key);
+        true
+    }
+
+    #[inline]
+    fn leave_parent(&mut self, parent: Option<Key>) {
+        if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(parent)) {
             parent.children -= 1;
         }
-        let was_busy = node.kind == Kind::Shield || node.busy;
-        let freed = (was_busy && self.has_requests()).then_some(node.parent);
+    }
+
+    /// Takes a node out: it has finished, or was dropped.
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Remains> {
+        let node = self.nodes.remove(key)?;
+        self.leave_parent(node.parent);
+        let freed = (node.is_busy() && self.has_requests()).then_some(node.parent);
         Some(Remains { waker: node.waker, mark: node.mark, freed })
     }
 
@@ -551,7 +574,6 @@ impl Tree {
 
     /// Rule 5.
     fn is_busy_below(&self, at: Option<Key>) -> bool {
-        let busy = |node: &Node| node.kind == Kind::Shield || node.busy;
         let below = |node: &Node| {
             let mut from = node.parent;
             while from != at {
@@ -562,7 +584,7 @@ impl Tree {
             }
             true
         };
-        self.nodes().any(|(key, node)| Some(key) != at && busy(node) && below(node))
+        self.nodes().any(|(key, node)| Some(key) != at && node.is_busy() && below(node))
     }
 
     /// Raises a request at `at`: in the scope with that key, at the root without. The raiser stays pending.
