@@ -94,14 +94,11 @@ impl<T> Slab<T> {
     /// # Panics
     ///
     /// With 2^32 - 1 values in already.
-    #[inline]
+    #[inline(always)]
     pub fn insert(&mut self, value: T) -> Key {
         self.len += 1;
         if self.free == NONE {
-            let index = u32::try_from(self.entries.len()).ok().filter(|&i| i != NONE);
-            let index = index.expect("a slab holds fewer than 2^32 - 1 values");
-            self.entries.push(Entry::Full { generation: self.first_generation, value });
-            return Key { index, generation: self.first_generation };
+            return self.insert_at_end(value);
         }
         let index = self.free;
         let entry = &mut self.entries[index as usize];
@@ -111,6 +108,14 @@ impl<T> Slab<T> {
         *entry = Entry::Full { generation, value };
         self.free = next;
         Key { index, generation }
+    }
+
+    #[inline(never)]
+    fn insert_at_end(&mut self, value: T) -> Key {
+        let index = u32::try_from(self.entries.len()).ok().filter(|&i| i != NONE);
+        let index = index.expect("a slab holds fewer than 2^32 - 1 values");
+        self.entries.push(Entry::Full { generation: self.first_generation, value });
+        Key { index, generation: self.first_generation }
     }
 
     /// Takes the value out, if the key still names one.
@@ -130,7 +135,7 @@ impl<T> Slab<T> {
     }
 
     /// Drops the value where it lies, if the key still names one.
-    #[inline]
+    #[inline(always)]
     pub fn discard(&mut self, key: Key) {
         let Some(entry) = self.entries.get_mut(key.index()) else { return };
         if matches!(entry, Entry::Full { generation, .. } if *generation == key.generation) {

@@ -244,7 +244,7 @@ macro_rules! acquire_future {
         impl<$($param)*> std::future::Future for $name<$($param)*> {
             type Output = $output;
 
-            #[inline]
+            #[inline(always)]
             fn poll(
                 mut self: std::pin::Pin<&mut Self>,
                 cx: &mut std::task::Context<'_>,

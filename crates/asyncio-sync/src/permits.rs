@@ -48,7 +48,7 @@
 //! Models: `loom-tests/tests/sync_permits.rs`, `sync_grant.rs`.
 
 use crate::waiters::Waiters;
-use crate::wake::{wake, wake_in_batches};
+use crate::wake::{let_others_run, wake, wake_in_batches};
 use asyncio_base::const_fn;
 use asyncio_base::record;
 use asyncio_base::slab::Key;
@@ -226,17 +226,15 @@ impl Permits {
     #[cold]
     pub(crate) fn poll_chosen(&self, key: Key, cx: &mut Context<'_>) -> Poll<()> {
         let mut spare = None;
+        if !record::spend() {
+            let_others_run(cx);
+            return Poll::Pending;
+        }
         loop {
             let mut waiters = self.waiters.lock();
-            if waiters.is_chosen(key) {
-                if record::spend() {
-                    waiters.leave_chosen(key);
-                    self.unmark_if_empty(&waiters);
-                    return Poll::Ready(());
-                }
-                drop(waiters);
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+            if waiters.leave_if_chosen(key) {
+                self.unmark_if_empty(&waiters);
+                return Poll::Ready(());
             }
             if waiters.keep(key, cx.waker(), &mut spare) {
                 return Poll::Pending;

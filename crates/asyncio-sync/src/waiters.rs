@@ -86,7 +86,7 @@ impl<T: Copy, const LINES: usize> Waiters<T, LINES> {
     }
 
     /// Adds a waiter at the end of a line.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, line: usize, waker: Waker, tag: T) -> Key {
         let prev = self.lines[line].tail;
         let node = Node { prev, next: Key::NONE, waker: Some(waker), tag, line: line as u8 };
@@ -129,7 +129,7 @@ impl<T: Copy, const LINES: usize> Waiters<T, LINES> {
     }
 
     /// Whether a waiter was chosen.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_chosen(&self, key: Key) -> bool {
         self.nodes.get(key).is_some_and(|node| node.line == CHOSEN)
     }
@@ -156,15 +156,18 @@ impl<T: Copy, const LINES: usize> Waiters<T, LINES> {
         Some(Left { chosen, waker })
     }
 
-    /// Removes a waiter that was chosen: nothing of it is left, as whoever chose it has its waker.
-    #[inline]
-    pub(crate) fn leave_chosen(&mut self, key: Key) {
-        debug_assert!(self.is_chosen(key), "only whoever found out that it was chosen");
-        self.remove(key);
+    /// Removes a waiter if it was chosen: nothing of it is left then, as whoever chose it has its waker.
+    #[inline(always)]
+    pub(crate) fn leave_if_chosen(&mut self, key: Key) -> bool {
+        let chosen = self.is_chosen(key);
+        if chosen {
+            self.remove(key);
+        }
+        chosen
     }
 
     /// Removes a node that is in no line and has no waker any more.
-    #[inline]
+    #[inline(always)]
     fn remove(&mut self, key: Key) {
         self.nodes.discard(key);
         if self.nodes.is_empty() && self.nodes.capacity() > KEEP {
@@ -192,7 +195,7 @@ impl<T: Copy, const LINES: usize> Waiters<T, LINES> {
     }
 
     /// Links a node that knows its place behind the last of a line.
-    #[inline]
+    #[inline(always)]
     fn link_behind(&mut self, line: usize, prev: Key, key: Key) {
         let ends = &mut self.lines[line];
         match self.nodes.get_mut(prev) {

@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::task::{Context, Waker};
 
 /// Calls one waker.
+#[inline]
 pub(crate) fn wake(waker: Waker) {
     if std::thread::panicking() {
         // A second panic would abort the process; the first is the one worth telling.

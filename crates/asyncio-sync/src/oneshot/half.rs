@@ -11,6 +11,7 @@
 
 use super::Shared;
 use super::slot::{RECEIVER_LEFT, SENDER_LEFT};
+use asyncio_base::shelf;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::ptr::NonNull;
@@ -30,8 +31,32 @@ unsafe impl<T: Send, const MINE: u32> Sync for Half<T, MINE> {}
 /// Makes both owners.
 #[inline]
 pub(super) fn halves<T>(shared: Shared<T>) -> (Half<T, SENDER_LEFT>, Half<T, RECEIVER_LEFT>) {
-    let shared = NonNull::from(Box::leak(Box::new(shared)));
+    let memory = shelf::allocate();
+    // SAFETY: the memory is for it, and ours.
+    unsafe { memory.write(shared) };
+    let shared = memory;
     (Half { shared, marker: PhantomData }, Half { shared, marker: PhantomData })
+}
+
+/// # Safety
+///
+/// `halves` made it, and both have left.
+#[inline]
+unsafe fn free<T>(shared: NonNull<Shared<T>>) {
+    /// Given back also if a destructor panics.
+    struct Memory<T>(NonNull<Shared<T>>);
+
+    impl<T> Drop for Memory<T> {
+        #[inline]
+        fn drop(&mut self) {
+            // SAFETY: allocated for this type, and dropped below.
+            unsafe { shelf::free(self.0) };
+        }
+    }
+
+    let memory = Memory(shared);
+    // SAFETY: as the caller promises.
+    unsafe { memory.0.drop_in_place() };
 }
 
 impl<T, const MINE: u32> Deref for Half<T, MINE> {
@@ -60,8 +85,8 @@ impl<T, const MINE: u32> Half<T, MINE> {
     pub(super) unsafe fn free(self) {
         let shared = self.shared;
         std::mem::forget(self);
-        // SAFETY: made by `Box::leak`; the other half has left, by the caller's word, and so has this one.
-        drop(unsafe { Box::from_raw(shared.as_ptr()) });
+        // SAFETY: the other half has left, by the caller's word, and so has this one.
+        unsafe { free(shared) };
     }
 }
 
@@ -70,8 +95,8 @@ impl<T, const MINE: u32> Drop for Half<T, MINE> {
     fn drop(&mut self) {
         let others = (SENDER_LEFT | RECEIVER_LEFT) ^ MINE;
         if self.slot.mark(MINE) & others != 0 {
-            // SAFETY: made by `Box::leak`; the other half has left, and this one is leaving.
-            drop(unsafe { Box::from_raw(self.shared.as_ptr()) });
+            // SAFETY: the other half has left, and this one is leaving.
+            unsafe { free(self.shared) };
         }
     }
 }

@@ -60,27 +60,22 @@ impl<'a, S: Store> Get<'a, S> {
     #[cold]
     #[inline(never)]
     fn collect(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Item, QueueShutDown>> {
+        if !record::spend() {
+            let_others_run(cx);
+            return Poll::Pending;
+        }
         let mut spare = None;
         loop {
             let mut state = self.queue.state.lock();
-            if state.shut || state.waiters.is_chosen(self.key) {
-                if !record::spend() {
-                    drop(state);
-                    let_others_run(cx);
-                    return Poll::Pending;
-                }
-                let stale = state.getter_is_served(self.key);
+            if state.shut {
+                return Poll::Ready(self.collect_rest(state));
+            }
+            if state.serve_getter(self.key) {
                 self.key = Key::NONE;
-                let removed = state.remove();
+                let (item, waker) = state.remove().expect("an item is kept for who is chosen");
                 drop(state);
-                drop(stale);
-                return Poll::Ready(match removed {
-                    Some((item, waker)) => {
-                        wake_if(waker);
-                        Ok(item)
-                    }
-                    None => Err(QueueShutDown(())),
-                });
+                wake_if(waker);
+                return Poll::Ready(Ok(item));
             }
             if state.waiters.keep(self.key, cx.waker(), &mut spare) {
                 drop(state);
@@ -90,6 +85,17 @@ impl<'a, S: Store> Get<'a, S> {
             drop(state);
             spare = Some(cx.waker().clone());
         }
+    }
+
+    /// The same once the queue is shut down: nothing is kept for anybody, so the first to come has what is left.
+    #[inline(never)]
+    fn collect_rest(&mut self, mut state: Held<'a, S>) -> Result<S::Item, QueueShutDown> {
+        let (_, stale) = state.getter_leaves(self.key);
+        self.key = Key::NONE;
+        let removed = state.remove();
+        drop(state);
+        drop(stale);
+        removed.map(|(item, _nobody)| item).ok_or(QueueShutDown(()))
     }
 
     #[cold]
@@ -194,26 +200,21 @@ impl<'a, S: Store> Put<'a, S> {
     #[cold]
     #[inline(never)]
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), QueueShutDown<S::Item>>> {
+        if !record::spend() {
+            let_others_run(cx);
+            return Poll::Pending;
+        }
         let mut spare = None;
         loop {
             let mut state = self.queue.state.lock();
-            if state.shut || state.waiters.is_chosen(self.key) {
-                if !record::spend() {
-                    drop(state);
-                    let_others_run(cx);
-                    return Poll::Pending;
-                }
-                let stale = state.putter_is_served(self.key);
+            if state.shut {
+                return Poll::Ready(Err(QueueShutDown(self.give_up(state))));
+            }
+            if state.serve_putter(self.key) {
                 self.key = Key::NONE;
                 let item = self.item.take().expect("an item that waits is here");
-                if state.shut {
-                    drop(state);
-                    drop(stale);
-                    return Poll::Ready(Err(QueueShutDown(item)));
-                }
                 let (waker, pushed) = state.insert(item);
                 drop(state);
-                drop(stale);
                 wake_if(waker);
                 resume_if(pushed);
                 return Poll::Ready(Ok(()));
@@ -226,6 +227,17 @@ impl<'a, S: Store> Put<'a, S> {
             drop(state);
             spare = Some(cx.waker().clone());
         }
+    }
+
+    /// Leaves the queue that was shut down, with the item.
+    #[inline(never)]
+    fn give_up(&mut self, mut state: Held<'a, S>) -> S::Item {
+        let (_, stale) = state.putter_leaves(self.key);
+        self.key = Key::NONE;
+        let item = self.item.take().expect("an item that waits is here");
+        drop(state);
+        drop(stale);
+        item
     }
 
     #[cold]

@@ -137,26 +137,20 @@ impl<S: Store> State<S> {
         (claim, left.waker)
     }
 
-    /// Takes out a getter that was chosen, or that a shutdown has called; its waker, if nobody has called it. What was kept is the caller's.
-    #[inline]
-    pub(super) fn getter_is_served(&mut self, key: Key) -> Option<Waker> {
-        if self.shut {
-            return self.getter_leaves(key).1;
-        }
-        self.kept_items -= 1;
-        self.waiters.leave_chosen(key);
-        None
+    /// Takes out a getter if it was chosen; the item that was kept for it is the caller's to take. While not shut.
+    #[inline(always)]
+    pub(super) fn serve_getter(&mut self, key: Key) -> bool {
+        let chosen = self.waiters.leave_if_chosen(key);
+        self.kept_items -= u32::from(chosen);
+        chosen
     }
 
-    /// Takes out a putter that was chosen, or that a shutdown has called; its waker, if nobody has called it. What was kept is the caller's.
-    #[inline]
-    pub(super) fn putter_is_served(&mut self, key: Key) -> Option<Waker> {
-        if self.shut {
-            return self.putter_leaves(key).1;
-        }
-        self.kept_slots -= 1;
-        self.waiters.leave_chosen(key);
-        None
+    /// Takes out a putter if it was chosen; the room that was kept for it is the caller's to fill. While not shut.
+    #[inline(always)]
+    pub(super) fn serve_putter(&mut self, key: Key) -> bool {
+        let chosen = self.waiters.leave_if_chosen(key);
+        self.kept_slots -= u32::from(chosen);
+        chosen
     }
 
     /// Keeps an item that nobody claims for the first getter in line.
