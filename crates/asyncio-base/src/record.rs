@@ -59,8 +59,9 @@ impl Owner {
     /// Whether it is the waker of this task, as [`Kind::waker`] says.
     #[inline]
     fn has_waker(self, waker: &Waker) -> bool {
-        let vtable = self.kind.and_then(|kind| kind.waker);
-        waker.data() == self.task && vtable.is_some_and(|vtable| ptr::eq(waker.vtable(), vtable))
+        // No waker has the null one.
+        let vtable = self.kind.and_then(|kind| kind.waker).map_or(ptr::null(), ptr::from_ref);
+        waker.data() == self.task && ptr::eq(waker.vtable(), vtable)
     }
 }
 

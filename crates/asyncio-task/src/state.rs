@@ -349,7 +349,7 @@ impl State {
     ///
     /// Refused while a request is recorded that the outcome must heed (`heeds_cancel`), and while an output is stored that nobody
     /// will read and that has to be dropped (`has_output`): the holder answers the one, drops the other, and asks again.
-    #[inline]
+    #[inline(always)]
     pub fn complete(
         &self,
         flags: u64,
