@@ -168,7 +168,7 @@ impl Loop {
     /// Makes a task and queues its first turn, from any thread.
     ///
     /// On a closed loop the future is dropped, and the task has ended cancelled.
-    #[inline]
+    #[inline(always)]
     pub fn spawn<F>(
         &self,
         future: F,

@@ -176,7 +176,7 @@ impl<P: Permitted> Acquiring<P> {
     /// # Panics
     ///
     /// When polled again after it was ready.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Grant<P>> {
         let permits = self.from.as_ref().expect("polled again after it was ready").permits();
         if self.key.is_none() {
@@ -192,6 +192,7 @@ impl<P: Permitted> Acquiring<P> {
     }
 
     #[cold]
+    #[inline(never)]
     fn poll_slowly(&mut self, cx: &mut Context<'_>) -> Poll<Grant<P>> {
         let permits = self.from.as_ref().expect("asked by `poll`").permits();
         let taken = if self.key.is_none() {
