@@ -7,79 +7,21 @@
 
 use crate::run_queue::Entry;
 use std::cell::UnsafeCell;
+use std::collections::VecDeque;
 use std::fmt;
 
 /// A FIFO that belongs to one thread at a time.
 #[derive(Default)]
-pub struct Ring(UnsafeCell<Inner>);
-
-/// Places are numbered for ever, and taken round and round: place `n` is slot `n` modulo the number of slots, which is a power of two.
-#[derive(Default)]
-struct Inner {
-    slots: Box<[Entry]>,
-    /// The place of the first entry.
-    first: usize,
-    /// The place of the next one to come.
-    next: usize,
-}
-
-/// What lies in a slot that nothing is in. An entry has no destructor, so it does not matter what is left there.
-const NOTHING: Entry = Entry::Ticket;
-
-const _: () = assert!(!std::mem::needs_drop::<Entry>());
-
-impl Inner {
-    /// The slot of a place; there are slots.
-    #[inline(always)]
-    fn slot(&mut self, place: usize) -> &mut Entry {
-        let last = self.slots.len().wrapping_sub(1);
-        &mut self.slots[place & last]
-    }
-
-    #[inline(always)]
-    fn len(&self) -> usize {
-        self.next.wrapping_sub(self.first)
-    }
-
-    #[inline(always)]
-    fn push(&mut self, entry: Entry) {
-        if self.len() == self.slots.len() {
-            self.grow();
-        }
-        *self.slot(self.next) = entry;
-        self.next = self.next.wrapping_add(1);
-    }
-
-    #[inline(always)]
-    fn pop(&mut self) -> Option<Entry> {
-        if self.len() == 0 {
-            return None;
-        }
-        let entry = std::mem::replace(self.slot(self.first), NOTHING);
-        self.first = self.first.wrapping_add(1);
-        Some(entry)
-    }
-
-    /// Twice as many slots, with the entries in the first of them.
-    #[cold]
-    #[inline(never)]
-    fn grow(&mut self) {
-        let len = self.len();
-        let mut slots = Vec::with_capacity((2 * len).max(64));
-        slots.extend(std::iter::from_fn(|| self.pop()));
-        slots.resize_with(slots.capacity().next_power_of_two(), || NOTHING);
-        *self = Inner { slots: slots.into_boxed_slice(), first: 0, next: len };
-    }
-}
+pub struct Ring(UnsafeCell<VecDeque<Entry>>);
 
 impl Ring {
-    /// Lends the inside.
+    /// Lends the entries.
     ///
     /// # Safety
     ///
     /// `f` does not come back to the ring.
     #[inline(always)]
-    unsafe fn with<R>(&self, f: impl FnOnce(&mut Inner) -> R) -> R {
+    unsafe fn with<R>(&self, f: impl FnOnce(&mut VecDeque<Entry>) -> R) -> R {
         // SAFETY: the cell is not `Sync`, so this thread alone has it, and by the caller's promise no other call is in it.
         f(unsafe { &mut *self.0.get() })
     }
@@ -88,21 +30,21 @@ impl Ring {
     #[inline]
     pub(crate) fn push(&self, entry: Entry) {
         // SAFETY: nobody is called but the allocator.
-        unsafe { self.with(|inner| inner.push(entry)) }
+        unsafe { self.with(|entries| entries.push_back(entry)) }
     }
 
     /// Takes from the front.
     #[inline]
     pub(crate) fn pop(&self) -> Option<Entry> {
         // SAFETY: nobody is called.
-        unsafe { self.with(Inner::pop) }
+        unsafe { self.with(VecDeque::pop_front) }
     }
 
     /// How many entries are in.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         // SAFETY: nobody is called.
-        unsafe { self.with(|inner| inner.len()) }
+        unsafe { self.with(|entries| entries.len()) }
     }
 }
 
