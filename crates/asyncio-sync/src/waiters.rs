@@ -15,7 +15,7 @@
 //! finds nothing, and no unsafe code is needed.
 //!
 //! Wakers are user code. They come in already cloned, and go out by value, so that the caller can call or drop them after it
-//! has let go of the lock that this list lives under.
+//! has let go of the lock that this list lives under. (A task's own may be cloned under that lock: `wake::own_waker`.)
 
 use asyncio_base::slab::{Key, Slab};
 use std::task::Waker;
