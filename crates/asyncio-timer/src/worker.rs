@@ -137,14 +137,23 @@ impl WorkerWheel {
     #[inline]
     pub(crate) fn cancel(&self, key: Key, deadline: u64) {
         let mut state = self.state.lock();
-        let entry = state.wheel.remove(key);
-        if state.wheel.is_empty() {
-            self.published.next.store(NEVER, Ordering::Relaxed);
-        } else if entry.is_some() {
-            self.mark_stale(deadline);
+        // What has fired was published by who took it out.
+        let Some(entry) = state.wheel.remove(key) else { return };
+        if deadline <= self.published.next.load(Ordering::Relaxed) || state.wheel.is_empty() {
+            self.first_is_gone(&state);
         }
         drop(state);
         drop(entry);
+    }
+
+    /// The timer that `next` stands for was taken out, or the last one; the caller holds the lock.
+    #[cold]
+    fn first_is_gone(&self, state: &State) {
+        if state.wheel.is_empty() {
+            self.published.next.store(NEVER, Ordering::Relaxed);
+        } else {
+            self.published.stale.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Moves a timer from one deadline to another; false if it has fired.

@@ -257,10 +257,12 @@ impl<T> Wheel<T> {
     /// Makes a node, whose own links are set, the first of a list.
     #[inline]
     fn attach(&mut self, index: u32, place: Place, next: u32, deadline: u64) {
-        if next != Heads::NONE {
+        if next == Heads::NONE {
+            self.heads.set(place, index);
+        } else {
             self.node_mut(next).prev = index;
+            self.heads.replace(place, index);
         }
-        self.heads.set(place, index);
         if deadline <= self.bound {
             (self.bound, self.exact) = (deadline, true);
         }
@@ -274,8 +276,13 @@ impl<T> Wheel<T> {
         }
         if prev & HEAD == 0 {
             self.node_mut(prev).next = next;
+            return;
+        }
+        let place = Place::from_index((prev & !HEAD) as usize);
+        if next == Heads::NONE {
+            self.heads.clear(place);
         } else {
-            self.heads.set(Place::from_index((prev & !HEAD) as usize), next);
+            self.heads.replace(place, next);
         }
     }
 

@@ -96,15 +96,24 @@ impl Heads {
         self.heads[place.index()]
     }
 
+    /// Puts the first node at a place.
     #[inline]
     pub(super) fn set(&mut self, place: Place, node: u32) {
-        let (level, bit) = (place.level(), 1 << place.slot());
         self.heads[place.index()] = node;
-        if node == Self::NONE {
-            self.slots[level] &= !bit;
-        } else {
-            self.slots[level] |= bit;
-        }
+        self.slots[place.level()] |= 1 << place.slot();
+    }
+
+    /// Another node is the first at a place that has nodes.
+    #[inline]
+    pub(super) fn replace(&mut self, place: Place, node: u32) {
+        self.heads[place.index()] = node;
+    }
+
+    /// Empties a place.
+    #[inline]
+    pub(super) fn clear(&mut self, place: Place) {
+        self.heads[place.index()] = Self::NONE;
+        self.slots[place.level()] &= !(1 << place.slot());
     }
 
     /// The earliest place that is not empty.
@@ -176,7 +185,7 @@ mod tests {
         }
         for index in [0, 63, 64, 65, 448, 511] {
             assert_eq!(heads.first(), Some(Place::from_index(index)));
-            heads.set(Place::from_index(index), Heads::NONE);
+            heads.clear(Place::from_index(index));
         }
         assert_eq!(heads.first(), None);
     }

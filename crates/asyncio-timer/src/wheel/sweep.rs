@@ -75,7 +75,7 @@ impl<T> Wheel<T> {
     /// That rest includes a timer rescheduled to beyond `end`, due or not: others that lie there may fire before it.
     fn sweep(&mut self, place: Place, end: u64) {
         let mut index = self.heads.get(place);
-        self.heads.set(place, Heads::NONE);
+        self.heads.clear(place);
         while index != Heads::NONE {
             let now = self.now;
             let node = self.node_mut(index);
