@@ -219,8 +219,8 @@ where
             let values = unsafe { &mut (*cell.as_ptr()).header.context }.let_go();
             // What is left may still hold values of users, of context variables for one, and this may be any waker's drop.
             if values.is_some() || !is_bare() {
-                panics::reporting(scheduler.host(), || drop(values));
-                panics::reporting(scheduler.host(), clear);
+                panics::reporting(|| scheduler.host(), || drop(values));
+                panics::reporting(|| scheduler.host(), clear);
             }
         }
         // SAFETY: `allocate` got the memory for a cell of this type, and what was in it is dropped, also if a destructor panicked.

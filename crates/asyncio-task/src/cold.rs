@@ -302,7 +302,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         let task = self.task.raw();
         // A callback that a closed loop drops may be dropped by the completer, who must not unwind.
-        panics::reporting(task.host(), || drop(self.function.take()));
+        panics::reporting(|| task.host(), || drop(self.function.take()));
         task.header().cold().callback_done(task);
     }
 }

@@ -6,14 +6,16 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Tells the host of a panic that is no task's outcome.
+#[cold]
 pub(crate) fn report(host: &'static dyn Host, panic: Box<dyn Any + Send>) {
     contain(|| host.destructor_panicked(JoinError::panicked(panic)));
 }
 
-/// Runs user code, reporting its panic.
-pub(crate) fn reporting(host: &'static dyn Host, code: impl FnOnce()) {
+/// Runs user code, reporting its panic to the host, which is asked for only then.
+#[inline]
+pub(crate) fn reporting(host: impl FnOnce() -> &'static dyn Host, code: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(code)) {
-        report(host, panic);
+        report(host(), panic);
     }
 }
 

@@ -318,7 +318,7 @@ pub(crate) fn call_waker(task: RawTask, waker: Waker) {
     if waker::is_ours(&waker) {
         return waker.wake();
     }
-    panics::reporting(task.host(), || waker.wake());
+    panics::reporting(|| task.host(), || waker.wake());
 }
 
 /// Drops the output, which is the caller's and may be gone already, and reports a panic that nobody saw.

@@ -228,26 +228,51 @@ impl<T> Task<T> {
     }
 
     /// Leaves a waker for whoever finishes the task; false if the task went on meanwhile and has to be looked at again.
+    #[inline]
     fn leave_waker(&mut self, now: Snapshot, waker: Waker) -> bool {
+        if now.has(COMPLETE) || now.has(JOIN_WAKER) {
+            return self.leave_waker_again(now, waker);
+        }
+        // SAFETY: the task was not complete with `JOIN_WAKER` clear, so the slot is ours, and empty: who clears the bit takes the waker out.
+        unsafe { self.fill_slot(waker) }
+    }
+
+    /// As [`leave_waker`](Self::leave_waker) where one has been left before, or callbacks are outstanding.
+    #[cold]
+    fn leave_waker_again(&mut self, now: Snapshot, waker: Waker) -> bool {
         let header = self.raw.header();
         if now.has(COMPLETE) {
-            // Callbacks are outstanding. The slot is the finisher's, who wakes those in the cold block too.
+            // The slot is the finisher's, who wakes those in the cold block too.
             return header.cold().add_waiter(self.raw, &mut Some(WaiterKey::JOINER), waker);
         }
-        if now.has(JOIN_WAKER) && !header.state.unset_join_waker() {
+        if !header.state.unset_join_waker() {
             return false;
         }
-        // SAFETY: the task was not complete with `JOIN_WAKER` clear, so the slot is ours.
-        let stale = unsafe {
-            let stale = header.join.take();
-            header.join.set(waker);
-            stale
-        };
-        let left = header.state.set_join_waker();
-        // SAFETY: complete before the slot was handed over, so it is still ours.
-        let refused = if left { None } else { unsafe { header.join.take() } };
+        // SAFETY: the task was not complete and `JOIN_WAKER` is clear now, so the slot is ours.
+        let stale = unsafe { header.join.take() };
+        // SAFETY: as above, and empty now.
+        let left = unsafe { self.fill_slot(waker) };
         // Only now that all is in order: a waker's destructor is user code.
-        drop((stale, refused));
+        drop(stale);
+        left
+    }
+
+    /// Hands a waker to the finisher; false, and the waker is dropped, if that has finished.
+    ///
+    /// # Safety
+    ///
+    /// The slot is ours, and empty.
+    #[inline]
+    unsafe fn fill_slot(&self, waker: Waker) -> bool {
+        let header = self.raw.header();
+        // SAFETY: the caller says so.
+        unsafe { header.join.set(waker) };
+        let left = header.state.set_join_waker();
+        if !left {
+            // SAFETY: complete before the slot was handed over, so it is still ours.
+            let refused = unsafe { header.join.take() };
+            drop(refused);
+        }
         left
     }
 
