@@ -6,7 +6,7 @@
 //! request has ended: nobody else would hear of it any more.
 
 use super::node::{Node, is_quiet, task_of};
-use super::scope::ScopePoll;
+use super::scope::{ScopePoll, forget_elsewhere};
 use super::tree::{Kind, Request};
 use crate::header::RawTask;
 use asyncio_base::record::{self, PollRecord};
@@ -109,9 +109,9 @@ impl Domain {
     /// Something has happened since the last poll: where it is polled, or what is asked of it.
     #[cold]
     fn look(&mut self, record: &PollRecord<'_>, task: RawTask) {
-        let mut scope = ScopePoll::new(record, task, Kind::Scope, &mut self.node);
-        scope.forget_elsewhere();
+        forget_elsewhere(&mut self.node, task);
         if std::mem::take(&mut self.cancelled_unseen) {
+            let mut scope = ScopePoll::new(record, task, Kind::Scope, &mut self.node);
             scope.node().cancel_inside(None, self.counts);
         }
     }

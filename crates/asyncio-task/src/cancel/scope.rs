@@ -38,9 +38,8 @@ pub(super) fn poll_scope<R>(
             *slot = None;
             return poll(None);
         };
-        let mut scope = ScopePoll::new(record, task, kind, slot);
-        scope.forget_elsewhere();
-        poll(Some(scope))
+        forget_elsewhere(slot, task);
+        poll(Some(ScopePoll::new(record, task, kind, slot)))
     })
 }
 
@@ -57,15 +56,15 @@ impl<'a> ScopePoll<'a> {
     }
 }
 
-impl ScopePoll<'_> {
-    /// Takes out a node of another task, or one that was detached.
-    #[inline]
-    pub(super) fn forget_elsewhere(&mut self) {
-        if self.slot.as_ref().is_some_and(|node| !node.is_of(self.task)) {
-            *self.slot = None;
-        }
+/// Takes out a node of another task, or one that was detached.
+#[inline]
+pub(super) fn forget_elsewhere(slot: &mut Option<Node>, task: RawTask) {
+    if slot.as_ref().is_some_and(|node| !node.is_of(task)) {
+        *slot = None;
     }
+}
 
+impl ScopePoll<'_> {
     /// Polls what is inside, or drops it: what is made there is below this scope.
     #[inline]
     pub(super) fn inside<R>(&mut self, f: impl FnOnce() -> R) -> R {

@@ -47,6 +47,7 @@ pub fn catch_cancelled<F: Future>(future: F) -> CatchCancelled<F> {
 impl<F: Future> Future for CatchCancelled<F> {
     type Output = Result<F::Output, CancelledError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         poll_scope(this.node, Kind::Scope, |scope| {
