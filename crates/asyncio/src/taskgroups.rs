@@ -289,11 +289,8 @@ impl<E: Send + 'static> TaskGroup<E> {
 
     fn leave(&self, key: Key) {
         let mut state = self.0.lock();
-        // Two at most, so that the list stays as short as there are workers.
-        let gone = [state.take_done(), state.take_done()];
-        if let Some(handle) = state.children.remove(key).flatten() {
-            state.leaving.push(handle);
-        }
+        let handle = state.children.remove(key).flatten();
+        let gone = state.leaves(handle);
         let is_last = state.is_ending && state.children.is_empty();
         let scope = if is_last { state.scope.take() } else { None };
         drop(state);
@@ -318,10 +315,20 @@ impl<E> State<E> {
         }
     }
 
-    /// One of those that have left and is done now.
-    fn take_done(&mut self) -> Option<TaskHandle> {
-        let done = self.leaving.iter().position(TaskHandle::done)?;
-        Some(self.leaving.swap_remove(done))
+    /// A child is in its last moments. Gives up to two that are done by now, so that the list stays as short as there are workers.
+    fn leaves(&mut self, handle: Option<TaskHandle>) -> [Option<TaskHandle>; 2] {
+        let mut gone = [None, None];
+        if let Some(handle) = handle {
+            match self.leaving.iter_mut().find(|other| other.done()) {
+                Some(other) => gone[0] = Some(std::mem::replace(other, handle)),
+                None => self.leaving.push(handle),
+            }
+        }
+        if self.leaving.len() > 1 {
+            let done = self.leaving.iter().position(TaskHandle::done);
+            gone[1] = done.map(|done| self.leaving.swap_remove(done));
+        }
+        gone
     }
 }
 
