@@ -262,7 +262,7 @@ impl Worker {
         for _ in 0..queued {
             match ring.pop() {
                 Some(Entry::Task(token)) => {
-                    if let Ran::Again(token) = token.run(UNCOUNTED) {
+                    if let Ran::Again(token) = token.run_inlined(UNCOUNTED) {
                         ring.push(Entry::Task(token));
                     }
                 }

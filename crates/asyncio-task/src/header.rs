@@ -154,6 +154,7 @@ impl RawTask {
         unsafe { self.0.as_ref() }
     }
 
+    #[inline]
     pub(crate) fn vtable(self) -> &'static Vtable {
         self.header().vtable
     }

@@ -39,6 +39,7 @@ pub fn wake_count(waker: &Waker) -> u64 {
 /// # Safety
 ///
 /// The caller has a claim on the task for as long as the waker is used.
+#[inline]
 pub(crate) unsafe fn borrowed(task: RawTask) -> ManuallyDrop<Waker> {
     // SAFETY: the vtable's functions take the pointer for what it is, a `Header`; the count is not touched because the waker is
     // never dropped.
