@@ -33,13 +33,13 @@ pub(super) fn poll_scope<R>(
     poll: impl FnOnce(Option<ScopePoll<'_>>) -> R,
 ) -> R {
     record::with(|record| {
-        let Some((record, task)) = record.and_then(|record| Some((record, task_of(record)?)))
-        else {
-            *slot = None;
-            return poll(None);
-        };
-        forget_elsewhere(slot, task);
-        poll(Some(ScopePoll::new(record, task, kind, slot)))
+        let here = record.and_then(|record| Some((record, task_of(record)?)));
+        match here {
+            Some((_, task)) => forget_elsewhere(slot, task),
+            None => *slot = None,
+        }
+        // One call, so that it is inlined.
+        poll(here.map(|(record, task)| ScopePoll::new(record, task, kind, slot)))
     })
 }
 
