@@ -23,6 +23,7 @@
 
 use crate::driver::Reporter;
 use crate::event_loop::Loop;
+use crate::here;
 use crate::home::Home;
 use crate::idle::{Idle, Retired};
 use crate::right::Right;
@@ -30,7 +31,6 @@ use crate::run_queue::{Entry, Injector, RunQueue, Stolen};
 use crate::shard::Shard;
 use crate::threads::Threads;
 use crate::watch::Watch;
-use crate::worker;
 use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::Mutex;
 use asyncio_task::contain;
@@ -206,13 +206,13 @@ impl Core {
     pub(crate) fn shard_here(&'static self) -> &'static Shard {
         match self.workers() {
             1 => &self.shards[0],
-            workers => worker::shard_here(self)
-                .unwrap_or_else(|| &self.shards[worker::thread_number() % workers]),
+            workers => here::shard_here(self)
+                .unwrap_or_else(|| &self.shards[here::thread_number() % workers]),
         }
     }
 
     pub(crate) fn is_worked_for_here(&'static self) -> bool {
-        worker::works_for(self)
+        here::works_for(self)
     }
 
     /// Runs a done-callback on the lane.
@@ -243,7 +243,7 @@ impl Core {
     /// Queues an entry at the back of this thread's run queue if it is a worker of this loop, else through the injector.
     #[inline]
     pub(crate) fn enqueue(&'static self, entry: Entry) -> Rouse {
-        worker::push_local(self, entry).unwrap_or_else(|entry| self.inject(entry))
+        here::push_local(self, entry).unwrap_or_else(|entry| self.inject(entry))
     }
 
     /// Queues an entry from outside.
@@ -258,7 +258,7 @@ impl Core {
         if self.workers() == 1 {
             return self.push(entry);
         }
-        if let Err(entry) = worker::push_pinned(self, entry) {
+        if let Err(entry) = here::push_pinned(self, entry) {
             self.local.injector.push(entry);
             self.rouse(Rouse::WorkerZero);
         }

@@ -13,6 +13,7 @@ use crate::driver::{Driver, Reporter, Step};
 use crate::eager;
 use crate::errors::{LoopClosed, RunError};
 use crate::gate::{Gate, NotIdle};
+use crate::here;
 use crate::idle::MOST_WORKERS;
 use crate::lane::Lane;
 use crate::run_queue::Entry;
@@ -301,7 +302,7 @@ impl Loop {
 
     /// Whether this thread is a worker of this loop.
     pub fn is_worker(&self) -> bool {
-        worker::works_for(self.core)
+        here::works_for(self.core)
     }
 
     /// Whether this thread is the one that runs the loop.
@@ -311,7 +312,7 @@ impl Loop {
 
     /// The number of the worker that this thread is.
     pub fn worker_here(&self) -> Option<usize> {
-        worker::shard_here(self.core).map(|shard| shard.index)
+        here::shard_here(self.core).map(|shard| shard.index)
     }
 
     /// How many workers the loop has.
@@ -399,7 +400,7 @@ impl Loop {
         if self.is_closed() {
             return Err(RunError::Closed);
         }
-        if worker::is_worker() {
+        if here::is_worker() {
             let same = self.is_worker();
             return Err(if same { RunError::AlreadyRunning } else { RunError::AnotherRunning });
         }

@@ -30,6 +30,7 @@ mod eager;
 pub mod errors;
 pub mod event_loop;
 pub mod gate;
+mod here;
 mod home;
 pub mod idle;
 pub mod lane;
