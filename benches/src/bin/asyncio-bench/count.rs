@@ -20,10 +20,11 @@ pub(crate) fn count(words: &[&str]) -> Result<(), Failure> {
     let mut words = words.to_vec();
     let (save, check) = (switch(&mut words, "--save"), switch(&mut words, "--check"));
     let named = option(&mut words, "--runtimes")?;
+    let slack = option(&mut words, "--slack")?.map_or(Ok(5.0), str::parse::<f64>)? / 100.0;
     // With one worker each, as callgrind runs one thread at a time. A check is about ours: the peers do not change between two commits.
     let usual = if check { "asyncio-1,asyncio-sync" } else { COUNTED };
     let runtimes = runtimes(named.or(Some(usual)));
-    let tools = tools::present();
+    let tools = tools::present()?;
     let mut counts = Counts::default();
     for workload in workloads(&words) {
         for runtime in &runtimes {
@@ -32,7 +33,7 @@ pub(crate) fn count(words: &[&str]) -> Result<(), Failure> {
     }
     match (save, check) {
         (true, _) => Ok(counts.save(FILE)?),
-        (_, true) => judge(&counts),
+        (_, true) => judge(&counts, slack),
         _ => Ok(()),
     }
 }
@@ -59,9 +60,9 @@ fn count_one(workload: &str, runtime: &str, tools: &[Tool], counts: &mut Counts)
 }
 
 /// Compares with the saved counts, and fails if something has become worse.
-fn judge(counts: &Counts) -> Result<(), Failure> {
+fn judge(counts: &Counts, slack: f64) -> Result<(), Failure> {
     let before = Counts::load(FILE)?;
-    let verdicts = counts.against(&before);
+    let verdicts = counts.against(&before, slack);
     let mut worse = 0;
     for (key, verdict) in &verdicts {
         match verdict {

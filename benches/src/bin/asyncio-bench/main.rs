@@ -16,7 +16,7 @@ use std::time::Duration;
 const USAGE: &str = "asyncio-bench list
 asyncio-bench run WORKLOAD RUNTIME [N]
 asyncio-bench compare [--rounds 7] [--runtimes A,B] [--out PATH] [WORKLOAD…]
-asyncio-bench count [--save | --check] [--runtimes A,B] [WORKLOAD…]";
+asyncio-bench count [--save | --check [--slack 5]] [--runtimes A,B] [WORKLOAD…]";
 
 /// Why a command could not be done, in words for the one who typed it.
 type Failure = Box<dyn std::error::Error>;

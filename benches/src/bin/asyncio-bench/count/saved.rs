@@ -17,14 +17,13 @@ pub(super) enum Verdict {
     New { is: f64 },
 }
 
-/// By how much a count may grow: a part of it, and an amount.
+/// By how much a count may grow: `slack`, a part of it, and an amount.
 ///
-/// Instructions depend a little on the compiler and on hash seeds, bytes on the allocator; system calls and RMWs are whole numbers to which a
-/// wait now and then is added.
-fn tolerance(key: &str) -> (f64, f64) {
+/// Instructions depend a little on how the compiler lays the code out and on hash seeds, bytes on the allocator; system calls and RMWs are whole numbers
+/// to which a wait now and then is added.
+fn tolerance(key: &str, slack: f64) -> (f64, f64) {
     match key.rsplit(' ').next() {
-        Some("instructions") => (0.05, 2.0),
-        Some("bytes") => (0.05, 2.0),
+        Some("instructions" | "bytes") => (slack, 2.0),
         _ => (0.0, 0.05),
     }
 }
@@ -52,10 +51,10 @@ impl Counts {
     }
 
     /// What has become of each of these counts since `before`.
-    pub(super) fn against(&self, before: &Counts) -> Vec<(String, Verdict)> {
+    pub(super) fn against(&self, before: &Counts, slack: f64) -> Vec<(String, Verdict)> {
         let judge = |(key, &is): (&String, &f64)| {
             let verdict = before.0.get(key).map_or(Verdict::New { is }, |&was| {
-                let (part, amount) = tolerance(key);
+                let (part, amount) = tolerance(key, slack);
                 let slack = was * part + amount;
                 match is - was {
                     change if change > slack => Verdict::Worse { was, is },
@@ -82,7 +81,7 @@ mod tests {
         }
         now.insert("echo", "asyncio-1", "locked-rmws", 1.0);
         let verdicts: Vec<_> =
-            now.against(&before).into_iter().map(|(_, verdict)| verdict).collect();
+            now.against(&before, 0.05).into_iter().map(|(_, verdict)| verdict).collect();
         let worse = Verdict::Worse { was: 4.0, is: 4.2 };
         assert_eq!(verdicts, [Verdict::Same, Verdict::New { is: 1.0 }, worse]);
     }

@@ -16,8 +16,8 @@ pub(super) enum Tool {
     CountingBuild(PathBuf),
 }
 
-/// The tools of this machine.
-pub(super) fn present() -> Vec<Tool> {
+/// The tools of this machine, and the counting build, which every machine can make.
+pub(super) fn present() -> Result<Vec<Tool>, Failure> {
     let mut tools = vec![];
     if runs("valgrind") {
         tools.push(Tool::Callgrind);
@@ -25,11 +25,9 @@ pub(super) fn present() -> Vec<Tool> {
     if runs("strace") {
         tools.push(Tool::Strace);
     }
-    match counting_build() {
-        Ok(program) => tools.push(Tool::CountingBuild(program)),
-        Err(failure) => eprintln!("no locked RMWs: the counting build failed: {failure}"),
-    }
-    tools
+    let program = counting_build().map_err(|failure| format!("the counting build: {failure}"))?;
+    tools.push(Tool::CountingBuild(program));
+    Ok(tools)
 }
 
 fn runs(program: &str) -> bool {
