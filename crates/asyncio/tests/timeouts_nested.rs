@@ -1,7 +1,7 @@
 //! Timeouts in timeouts, and in groups: who speaks when several have struck.
 //!
 //! In asyncio each that has struck counts one request more, and one that finds more when it ends than there were when it began lets the cancellation pass.
-//! So of those that have struck the outermost speaks, whatever was caught meanwhile and in whatever order. The tables were compared with CPython 3.13.
+//! So of those that have struck the outermost speaks, whatever was caught meanwhile and in whatever order. The tables were compared with CPython 3.11 and 3.13, which agree.
 
 mod together;
 
