@@ -291,7 +291,8 @@ pub fn is_own_waker(waker: &Waker) -> bool {
 /// Takes one ready operation from the task's budget; false when it is spent.
 ///
 /// A leaf that gets false wakes its own waker and returns `Pending` before it touches anything, so that a task which awaits
-/// only ready things lets others run. Outside asyncio's tasks, and on a loop with one worker, nothing is counted.
+/// only ready things lets others run. One that has paid and goes on waiting gives it [back](refund). Outside asyncio's tasks, and on a loop with one
+/// worker, nothing is counted.
 #[inline]
 pub fn spend() -> bool {
     with(|record| match record {
@@ -305,6 +306,18 @@ pub fn spend() -> bool {
             }
         },
     })
+}
+
+/// Gives back what [`spend`] took: nothing was ready. Otherwise a task that polls more waiting leaves than it has budget would spend it on the first ones
+/// in every turn, and never come to the last.
+#[inline]
+pub fn refund() {
+    with(|record| {
+        if let Some(record) = record {
+            let left = record.budget.get();
+            record.budget.set(left.saturating_add(1));
+        }
+    });
 }
 
 #[cfg(test)]
@@ -406,6 +419,8 @@ mod tests {
         let (wait, context) = (WaitSlot::new(), ContextSlot::new());
         enter(&record(1, &wait, &context), || {
             assert_eq!([spend(), spend(), spend(), spend()], [true, true, false, false]);
+            refund();
+            assert_eq!([spend(), spend()], [true, false]);
         });
         assert!((0..1000).all(|_| spend()));
     }

@@ -363,6 +363,7 @@ impl<T: Clone> Future for Recv<'_, T> {
             };
             drop(state);
             if settled {
+                record::refund();
                 record::waits_for(WaitKind::Queue, this.place);
                 return Poll::Pending;
             }

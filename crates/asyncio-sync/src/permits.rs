@@ -237,6 +237,8 @@ impl Permits {
                 return Poll::Ready(());
             }
             if waiters.keep(key, cx.waker(), &mut spare) {
+                drop(waiters);
+                record::refund();
                 return Poll::Pending;
             }
             drop(waiters);

@@ -405,6 +405,7 @@ impl<'a, T> Wait<'a, T> {
             };
             drop(state);
             if settled {
+                record::refund();
                 record::waits_for(WaitKind::Queue, self.place);
                 return Poll::Pending;
             }

@@ -168,6 +168,7 @@ impl<T> Future for Closed<'_, T> {
             let stale = shared.wakers.lock().sender.replace(waker);
             drop(stale);
             if shared.slot.mark(SENDER) & CLOSED == 0 {
+                record::refund();
                 record::waits_for(WaitKind::Future, self.place);
                 return Poll::Pending;
             }
@@ -263,6 +264,7 @@ impl<T> Receiver<T> {
         if let Some(result) = self.take(word) {
             return Poll::Ready(result);
         }
+        record::refund();
         record::waits_for(WaitKind::Future, place);
         Poll::Pending
     }

@@ -79,6 +79,7 @@ impl<'a, S: Store> Get<'a, S> {
             }
             if state.waiters.keep(self.key, cx.waker(), &mut spare) {
                 drop(state);
+                record::refund();
                 record::waits_for(WaitKind::Queue, self.place);
                 return Poll::Pending;
             }
@@ -221,6 +222,7 @@ impl<'a, S: Store> Put<'a, S> {
             }
             if state.waiters.keep(self.key, cx.waker(), &mut spare) {
                 drop(state);
+                record::refund();
                 record::waits_for(WaitKind::Queue, self.place);
                 return Poll::Pending;
             }
