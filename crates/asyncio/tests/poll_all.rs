@@ -38,7 +38,9 @@ fn the_last_is_served(all: Waiting, serve: impl FnOnce() + Send + 'static) {
 #[test]
 fn of_oneshots() {
     let (mut senders, receivers): (Vec<_>, Vec<_>) = (0..MANY).map(|_| oneshot::channel()).unzip();
-    let all = receivers.into_iter().map(|receiver| Box::pin(async { drop(receiver.await) }) as _);
+    let all = receivers
+        .into_iter()
+        .map(|receiver| Box::pin(async { assert_eq!(receiver.await, Ok(7)) }) as _);
     let last = senders.pop().unwrap();
     the_last_is_served(all.collect(), move || last.send(7).unwrap());
     drop(senders);
