@@ -50,7 +50,8 @@ fn of_oneshots() {
 fn of_queues() {
     let queues: Vec<_> = (0..MANY).map(|_| Arc::new(Queue::new(1))).collect();
     let last = queues[MANY - 1].clone();
-    let get = |queue: Arc<Queue<i32>>| Box::pin(async move { drop(queue.get().await) }) as _;
+    let get =
+        |queue: Arc<Queue<i32>>| Box::pin(async move { assert_eq!(queue.get().await, Ok(7)) }) as _;
     the_last_is_served(queues.into_iter().map(get).collect(), move || last.put_nowait(7).unwrap());
 }
 
@@ -59,7 +60,9 @@ fn of_full_queues() {
     let queues: Vec<_> = (0..MANY).map(|_| Arc::new(Queue::new(1))).collect();
     queues.iter().for_each(|queue| queue.put_nowait(7).unwrap());
     let last = queues[MANY - 1].clone();
-    let put = |queue: Arc<Queue<i32>>| Box::pin(async move { drop(queue.put(8).await) }) as _;
+    let put = |queue: Arc<Queue<i32>>| {
+        Box::pin(async move { assert_eq!(queue.put(8).await, Ok(())) }) as _
+    };
     let serve = move || assert_eq!(last.get_nowait().unwrap(), 7);
     the_last_is_served(queues.into_iter().map(put).collect(), serve);
 }
@@ -78,11 +81,11 @@ fn of_broadcasts() {
     let (mut senders, receivers): (Vec<_>, Vec<_>) =
         (0..MANY).map(|_| broadcast::channel(1)).unzip();
     let receive = |mut receiver: broadcast::Receiver<i32>| {
-        Box::pin(async move { drop(receiver.recv().await) }) as _
+        Box::pin(async move { assert_eq!(receiver.recv().await, Ok(7)) }) as _
     };
     let last = senders.pop().unwrap();
     let all = receivers.into_iter().map(receive).collect();
-    the_last_is_served(all, move || drop(last.send(7)));
+    the_last_is_served(all, move || assert!(last.send(7).is_ok()));
     drop(senders);
 }
 
@@ -90,10 +93,10 @@ fn of_broadcasts() {
 fn of_watches() {
     let (mut senders, receivers): (Vec<_>, Vec<_>) = (0..MANY).map(|_| watch::channel(1)).unzip();
     let change = |mut receiver: watch::Receiver<i32>| {
-        Box::pin(async move { drop(receiver.changed().await) }) as _
+        Box::pin(async move { assert!(receiver.changed().await.is_ok()) }) as _
     };
     let last = senders.pop().unwrap();
     let all = receivers.into_iter().map(change).collect();
-    the_last_is_served(all, move || drop(last.send(7)));
+    the_last_is_served(all, move || assert!(last.send(7).is_ok()));
     drop(senders);
 }
