@@ -291,7 +291,7 @@ pub fn is_own_waker(waker: &Waker) -> bool {
 /// Takes one ready operation from the task's budget; false when it is spent.
 ///
 /// A leaf that gets false wakes its own waker and returns `Pending` before it touches anything, so that a task which awaits
-/// only ready things lets others run. One that has paid and goes on waiting gives it [back](refund). Outside asyncio's tasks, and on a loop with one
+/// only ready things lets others run. One that pays at every poll gives it [back](refund) when it goes on waiting. Outside asyncio's tasks, and on a loop with one
 /// worker, nothing is counted.
 #[inline]
 pub fn spend() -> bool {
@@ -308,8 +308,7 @@ pub fn spend() -> bool {
     })
 }
 
-/// Gives back what [`spend`] took: nothing was ready. Otherwise a task that polls more waiting leaves than it has budget would spend it on the first ones
-/// in every turn, and never come to the last.
+/// Gives back what [`spend`] took: nothing was ready.
 #[inline]
 pub fn refund() {
     with(|record| {

@@ -17,7 +17,7 @@
 
 use crate::blocking::{block_on, refuse_in_task};
 use crate::waiters::Waiters;
-use crate::wake::{let_others_run, wake_in_batches};
+use crate::wake::{paying, wake_in_batches};
 use asyncio_base::record;
 use asyncio_base::slab::Key;
 use asyncio_base::sync::{Arc, Mutex};
@@ -334,41 +334,38 @@ impl<T: Clone> Future for Recv<'_, T> {
     type Output = Result<T, RecvError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if !record::spend() {
-            let_others_run(cx);
-            return Poll::Pending;
-        }
-        let this = &mut *self;
-        let receiver = &mut *this.receiver;
-        let mut spare = None;
-        loop {
-            let mut state = receiver.shared.0.lock();
-            if let Some(received) = state.receive(&mut receiver.next) {
-                let left = state.waiters.leave(this.key);
+        paying(cx, |cx| {
+            let this = &mut *self;
+            let receiver = &mut *this.receiver;
+            let mut spare = None;
+            loop {
+                let mut state = receiver.shared.0.lock();
+                if let Some(received) = state.receive(&mut receiver.next) {
+                    let left = state.waiters.leave(this.key);
+                    drop(state);
+                    drop(left);
+                    this.key = Key::NONE;
+                    return Poll::Ready(received.map(ValueArc::unwrap_or_clone));
+                }
+                let settled = match (this.key.is_none(), spare.take()) {
+                    (true, None) => false,
+                    (true, Some(waker)) => {
+                        this.key = state.waiters.push(LINE, waker, receiver.next);
+                        true
+                    }
+                    (false, fresh) => {
+                        spare = fresh;
+                        state.waiters.keep(this.key, cx.waker(), &mut spare)
+                    }
+                };
                 drop(state);
-                drop(left);
-                this.key = Key::NONE;
-                return Poll::Ready(received.map(ValueArc::unwrap_or_clone));
-            }
-            let settled = match (this.key.is_none(), spare.take()) {
-                (true, None) => false,
-                (true, Some(waker)) => {
-                    this.key = state.waiters.push(LINE, waker, receiver.next);
-                    true
+                if settled {
+                    record::waits_for(WaitKind::Queue, this.place);
+                    return Poll::Pending;
                 }
-                (false, fresh) => {
-                    spare = fresh;
-                    state.waiters.keep(this.key, cx.waker(), &mut spare)
-                }
-            };
-            drop(state);
-            if settled {
-                record::refund();
-                record::waits_for(WaitKind::Queue, this.place);
-                return Poll::Pending;
+                spare = Some(cx.waker().clone());
             }
-            spare = Some(cx.waker().clone());
-        }
+        })
     }
 }
 

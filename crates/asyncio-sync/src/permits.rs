@@ -48,9 +48,8 @@
 //! Models: `loom-tests/tests/sync_permits.rs`, `sync_grant.rs`.
 
 use crate::waiters::Waiters;
-use crate::wake::{let_others_run, wake, wake_in_batches};
+use crate::wake::{paying, wake, wake_in_batches};
 use asyncio_base::const_fn;
-use asyncio_base::record;
 use asyncio_base::slab::Key;
 use asyncio_base::sync::{AtomicUsize, Mutex, MutexGuard, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -225,25 +224,21 @@ impl Permits {
     /// Asks whether the waiter has been chosen. `Ready` takes it out of the list: from then on the permits are the caller's.
     #[cold]
     pub(crate) fn poll_chosen(&self, key: Key, cx: &mut Context<'_>) -> Poll<()> {
-        let mut spare = None;
-        if !record::spend() {
-            let_others_run(cx);
-            return Poll::Pending;
-        }
-        loop {
-            let mut waiters = self.waiters.lock();
-            if waiters.leave_if_chosen(key) {
-                self.unmark_if_empty(&waiters);
-                return Poll::Ready(());
-            }
-            if waiters.keep(key, cx.waker(), &mut spare) {
+        paying(cx, |cx| {
+            let mut spare = None;
+            loop {
+                let mut waiters = self.waiters.lock();
+                if waiters.leave_if_chosen(key) {
+                    self.unmark_if_empty(&waiters);
+                    return Poll::Ready(());
+                }
+                if waiters.keep(key, cx.waker(), &mut spare) {
+                    return Poll::Pending;
+                }
                 drop(waiters);
-                record::refund();
-                return Poll::Pending;
+                spare = Some(cx.waker().clone());
             }
-            drop(waiters);
-            spare = Some(cx.waker().clone());
-        }
+        })
     }
 
     /// Takes a waiter out of the list; true if it had been chosen, so that its permits are the caller's to give back.

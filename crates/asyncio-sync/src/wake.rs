@@ -6,7 +6,7 @@
 use asyncio_base::record;
 use asyncio_base::wake_list::WakeList;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 /// Calls one waker.
 #[inline]
@@ -55,6 +55,24 @@ pub(crate) fn wake_in_batches(
 #[inline]
 pub(crate) fn own_waker(cx: &Context<'_>) -> Option<Waker> {
     record::is_own_waker(cx.waker()).then(|| cx.waker().clone())
+}
+
+/// Has a leaf look whether it is ready, which it pays for beforehand from its task's budget. If it goes on waiting it has that back: otherwise a task that
+/// polls more waiting leaves than it has budget would spend it on the first ones in every turn, and never come to the last.
+#[inline(always)]
+pub(crate) fn paying<R>(
+    cx: &mut Context<'_>,
+    look: impl FnOnce(&mut Context<'_>) -> Poll<R>,
+) -> Poll<R> {
+    if !record::spend() {
+        let_others_run(cx);
+        return Poll::Pending;
+    }
+    let polled = look(cx);
+    if polled.is_pending() {
+        record::refund();
+    }
+    polled
 }
 
 /// What a leaf does whose task has used up its budget: it lets others run and is polled again.

@@ -14,7 +14,7 @@
 
 use crate::blocking::{block_on, refuse_in_task};
 use crate::waiters::Waiters;
-use crate::wake::{let_others_run, wake_in_batches};
+use crate::wake::{paying, wake_in_batches};
 use asyncio_base::record;
 use asyncio_base::slab::Key;
 use asyncio_base::sync::{Arc, Mutex};
@@ -369,48 +369,45 @@ impl<'a, T> Wait<'a, T> {
         cx: &mut Context<'_>,
         mut ready: impl FnMut(&State<T>) -> Option<R>,
     ) -> Poll<R> {
-        if !record::spend() {
-            let_others_run(cx);
-            return Poll::Pending;
-        }
-        let mut spare = None;
-        loop {
-            let mut state = self.shared.0.lock();
-            if let Some(answer) = ready(&state) {
-                let left = state.waiters.leave(self.key);
-                drop(state);
-                drop(left);
-                self.key = Key::NONE;
-                return Poll::Ready(answer);
-            }
-            // A waiter that was woken for nothing, as when a last receiver went and another came, lines up again.
-            if state.waiters.is_chosen(self.key) {
-                let left = state.waiters.leave(self.key);
-                drop(state);
-                drop(left);
-                self.key = Key::NONE;
-                continue;
-            }
-            let version = state.version;
-            let settled = match (self.key.is_none(), spare.take()) {
-                (true, None) => false,
-                (true, Some(waker)) => {
-                    self.key = state.waiters.push(self.line, waker, version);
-                    true
+        paying(cx, |cx| {
+            let mut spare = None;
+            loop {
+                let mut state = self.shared.0.lock();
+                if let Some(answer) = ready(&state) {
+                    let left = state.waiters.leave(self.key);
+                    drop(state);
+                    drop(left);
+                    self.key = Key::NONE;
+                    return Poll::Ready(answer);
                 }
-                (false, fresh) => {
-                    spare = fresh;
-                    state.waiters.keep(self.key, cx.waker(), &mut spare)
+                // A waiter that was woken for nothing, as when a last receiver went and another came, lines up again.
+                if state.waiters.is_chosen(self.key) {
+                    let left = state.waiters.leave(self.key);
+                    drop(state);
+                    drop(left);
+                    self.key = Key::NONE;
+                    continue;
                 }
-            };
-            drop(state);
-            if settled {
-                record::refund();
-                record::waits_for(WaitKind::Queue, self.place);
-                return Poll::Pending;
+                let version = state.version;
+                let settled = match (self.key.is_none(), spare.take()) {
+                    (true, None) => false,
+                    (true, Some(waker)) => {
+                        self.key = state.waiters.push(self.line, waker, version);
+                        true
+                    }
+                    (false, fresh) => {
+                        spare = fresh;
+                        state.waiters.keep(self.key, cx.waker(), &mut spare)
+                    }
+                };
+                drop(state);
+                if settled {
+                    record::waits_for(WaitKind::Queue, self.place);
+                    return Poll::Pending;
+                }
+                spare = Some(cx.waker().clone());
             }
-            spare = Some(cx.waker().clone());
-        }
+        })
     }
 }
 

@@ -11,7 +11,7 @@ mod half;
 mod slot;
 
 use crate::blocking::{block_on, refuse_in_task};
-use crate::wake::{let_others_run, wake_if};
+use crate::wake::{paying, wake_if};
 use asyncio_base::record;
 use asyncio_base::sync::Mutex;
 use asyncio_base::wait::WaitKind;
@@ -158,22 +158,19 @@ impl<T> Future for Closed<'_, T> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if !record::spend() {
-            let_others_run(cx);
-            return Poll::Pending;
-        }
-        let shared = self.sender.shared();
-        if shared.slot.state() & CLOSED == 0 {
-            let waker = cx.waker().clone();
-            let stale = shared.wakers.lock().sender.replace(waker);
-            drop(stale);
-            if shared.slot.mark(SENDER) & CLOSED == 0 {
-                record::refund();
-                record::waits_for(WaitKind::Future, self.place);
-                return Poll::Pending;
+        paying(cx, |cx| {
+            let shared = self.sender.shared();
+            if shared.slot.state() & CLOSED == 0 {
+                let waker = cx.waker().clone();
+                let stale = shared.wakers.lock().sender.replace(waker);
+                drop(stale);
+                if shared.slot.mark(SENDER) & CLOSED == 0 {
+                    record::waits_for(WaitKind::Future, self.place);
+                    return Poll::Pending;
+                }
             }
-        }
-        Poll::Ready(())
+            Poll::Ready(())
+        })
     }
 }
 
@@ -264,7 +261,6 @@ impl<T> Receiver<T> {
         if let Some(result) = self.take(word) {
             return Poll::Ready(result);
         }
-        record::refund();
         record::waits_for(WaitKind::Future, place);
         Poll::Pending
     }
@@ -284,15 +280,13 @@ impl<T> Future for Receiver<T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if !record::spend() {
-            let_others_run(cx);
-            return Poll::Pending;
-        }
-        let word = self.shared.as_ref().map_or(GONE, |shared| shared.slot.state());
-        match self.take(word) {
-            Some(result) => Poll::Ready(result),
-            None => self.leave_waker(cx),
-        }
+        paying(cx, |cx| {
+            let word = self.shared.as_ref().map_or(GONE, |shared| shared.slot.state());
+            match self.take(word) {
+                Some(result) => Poll::Ready(result),
+                None => self.leave_waker(cx),
+            }
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::state::{GETTERS, JOINERS, PUTTERS};
 use super::{BaseQueue, Held, Store, put_in, resume_if, take_out};
 use crate::errors::QueueShutDown;
-use crate::wake::{let_others_run, own_waker, wake_if};
+use crate::wake::{let_others_run, own_waker, paying, wake_if};
 use asyncio_base::record;
 use asyncio_base::slab::Key;
 use asyncio_base::wait::WaitKind;
@@ -60,32 +60,29 @@ impl<'a, S: Store> Get<'a, S> {
     #[cold]
     #[inline(never)]
     fn collect(&mut self, cx: &mut Context<'_>) -> Poll<Result<S::Item, QueueShutDown>> {
-        if !record::spend() {
-            let_others_run(cx);
-            return Poll::Pending;
-        }
-        let mut spare = None;
-        loop {
-            let mut state = self.queue.state.lock();
-            if state.shut {
-                return Poll::Ready(self.collect_rest(state));
-            }
-            if state.serve_getter(self.key) {
-                self.key = Key::NONE;
-                let (item, waker) = state.remove().expect("an item is kept for who is chosen");
+        paying(cx, |cx| {
+            let mut spare = None;
+            loop {
+                let mut state = self.queue.state.lock();
+                if state.shut {
+                    return Poll::Ready(self.collect_rest(state));
+                }
+                if state.serve_getter(self.key) {
+                    self.key = Key::NONE;
+                    let (item, waker) = state.remove().expect("an item is kept for who is chosen");
+                    drop(state);
+                    wake_if(waker);
+                    return Poll::Ready(Ok(item));
+                }
+                if state.waiters.keep(self.key, cx.waker(), &mut spare) {
+                    drop(state);
+                    record::waits_for(WaitKind::Queue, self.place);
+                    return Poll::Pending;
+                }
                 drop(state);
-                wake_if(waker);
-                return Poll::Ready(Ok(item));
+                spare = Some(cx.waker().clone());
             }
-            if state.waiters.keep(self.key, cx.waker(), &mut spare) {
-                drop(state);
-                record::refund();
-                record::waits_for(WaitKind::Queue, self.place);
-                return Poll::Pending;
-            }
-            drop(state);
-            spare = Some(cx.waker().clone());
-        }
+        })
     }
 
     /// The same once the queue is shut down: nothing is kept for anybody, so the first to come has what is left.
@@ -201,34 +198,31 @@ impl<'a, S: Store> Put<'a, S> {
     #[cold]
     #[inline(never)]
     fn fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), QueueShutDown<S::Item>>> {
-        if !record::spend() {
-            let_others_run(cx);
-            return Poll::Pending;
-        }
-        let mut spare = None;
-        loop {
-            let mut state = self.queue.state.lock();
-            if state.shut {
-                return Poll::Ready(Err(QueueShutDown(self.give_up(state))));
-            }
-            if state.serve_putter(self.key) {
-                self.key = Key::NONE;
-                let item = self.item.take().expect("an item that waits is here");
-                let (waker, pushed) = state.insert(item);
+        paying(cx, |cx| {
+            let mut spare = None;
+            loop {
+                let mut state = self.queue.state.lock();
+                if state.shut {
+                    return Poll::Ready(Err(QueueShutDown(self.give_up(state))));
+                }
+                if state.serve_putter(self.key) {
+                    self.key = Key::NONE;
+                    let item = self.item.take().expect("an item that waits is here");
+                    let (waker, pushed) = state.insert(item);
+                    drop(state);
+                    wake_if(waker);
+                    resume_if(pushed);
+                    return Poll::Ready(Ok(()));
+                }
+                if state.waiters.keep(self.key, cx.waker(), &mut spare) {
+                    drop(state);
+                    record::waits_for(WaitKind::Queue, self.place);
+                    return Poll::Pending;
+                }
                 drop(state);
-                wake_if(waker);
-                resume_if(pushed);
-                return Poll::Ready(Ok(()));
+                spare = Some(cx.waker().clone());
             }
-            if state.waiters.keep(self.key, cx.waker(), &mut spare) {
-                drop(state);
-                record::refund();
-                record::waits_for(WaitKind::Queue, self.place);
-                return Poll::Pending;
-            }
-            drop(state);
-            spare = Some(cx.waker().clone());
-        }
+        })
     }
 
     /// Leaves the queue that was shut down, with the item.
