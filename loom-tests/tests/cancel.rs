@@ -5,18 +5,20 @@
 #![cfg(asyncio_loom)]
 
 use asyncio_base::context::ContextSlot;
+use asyncio_base::slab::Key;
 use asyncio_base::sync::{AtomicUsize, Mutex, Ordering, UnsafeCell, thread};
 use asyncio_loom_tests::{model, race};
 use asyncio_scheduler::promise::{Held, ListenerId, Outcome, Promise};
 use asyncio_task::{
-    CancelledError, Forward, GroupDomain, Host, JoinError, Options, Ran, Runnable, Schedule, Task,
-    TaskList, Unretrieved, block_in_scope, catch_cancelled, shield, spawn, uncancellable,
+    CancelledError, Domain, Forward, GroupDomain, Host, Inside, JoinError, Members, Options, Ran,
+    Runnable, Schedule, Task, TaskHandle, TaskList, Unretrieved, block_in_scope, catch_cancelled,
+    shield, spawn, spawn_entered, uncancellable,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::future::{Future, pending, poll_fn};
 use std::panic::Location;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 // What only notes an outcome, and the queue's contents, are no business of loom's.
 use std::sync::atomic::{AtomicBool as Flag, AtomicUsize as Count, Ordering::Relaxed};
 use std::sync::{Arc, Mutex as Plain};
@@ -626,5 +628,309 @@ fn a_scope_s_thread_and_its_child() {
         let value = borrowed.0.with(|value| unsafe { *value });
         assert_eq!(value, 2);
         if ended { "ended" } else { "cancelled" }
+    });
+}
+
+// ----- task groups
+
+/// A member of a group while it lives.
+struct Place {
+    members: Arc<Members>,
+    key: Key,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.members.leave(self.key);
+    }
+}
+
+/// A future with a place in a group, as children of a `TaskGroup` are.
+struct Child<F> {
+    future: Pin<Box<F>>,
+    place: Option<Place>,
+}
+
+impl<F: Future> Child<F> {
+    fn new(future: F) -> Self {
+        Child { future: Box::pin(future), place: None }
+    }
+
+    fn enter(&mut self, members: &Arc<Members>, key: Key) {
+        self.place = Some(Place { members: members.clone(), key });
+    }
+}
+
+impl<F: Future> Future for Child<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.future.as_mut().poll(cx)
+    }
+}
+
+impl Loop {
+    /// Makes a member; it has ended if the group does not take it.
+    fn spawn_member<F>(&'static self, members: &Arc<Members>, future: F) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let enter = |child: &mut Child<F>, task| {
+            members.enter(Some(task)).map(|key| child.enter(members, key)).is_ok()
+        };
+        let (child, location) = (Child::new(future), Location::caller());
+        let (task, token) = spawn_entered(child, Name(self), Options::default(), location, enter);
+        token.into_iter().for_each(|token| self.push(token));
+        task
+    }
+}
+
+/// Waits until a group is over. That may look in vain for as long as others do not run.
+async fn over(members: Arc<Members>) {
+    poll_fn(|cx| {
+        race();
+        let polled = members.poll_over(cx);
+        if polled.is_pending() {
+            thread::yield_now();
+        }
+        polled
+    })
+    .await
+}
+
+/// A group is over × its last two members end on two threads: both are done by then, and the waiter does not sleep on.
+#[test]
+fn the_last_members_of_a_group() {
+    let outcomes = ["over"];
+    explore("the_last_members_of_a_group", 3, &outcomes, |lp| {
+        let members = Arc::new(Members::new());
+        let gates = [(); 2].map(|()| Arc::new(Gate::default()));
+        let children = gates.clone().map(|gate| lp.spawn_member(&members, gate.wait()).handle());
+        let waited = members.clone();
+        let mut waiter = lp.spawn(async move {
+            over(waited).await;
+            assert!(children.iter().all(TaskHandle::done), "the group was over too early");
+        });
+        lp.run();
+        let [one, two] = gates;
+        let worker = thread::spawn(move || {
+            one.open();
+            lp.run();
+        });
+        two.open();
+        lp.run();
+        worker.join().unwrap();
+        lp.run();
+        waiter.try_result().expect("the waiter sleeps on").unwrap();
+        "over"
+    });
+}
+
+/// A group is aborted × a member is made, and runs: the abort finds it, or it is refused.
+#[test]
+fn a_member_made_while_its_group_is_aborted() {
+    let outcomes = ["cancelled", "refused"];
+    explore("a_member_made_while_its_group_is_aborted", 3, &outcomes, |lp| {
+        let members = Arc::new(Members::new());
+        let mut waiter = lp.spawn(over(members.clone()));
+        let aborter = {
+            let members = members.clone();
+            thread::spawn(move || {
+                members.abort(None);
+                lp.run();
+            })
+        };
+        let child = lp.spawn_member(&members, pending::<()>());
+        // One that is refused was asked nothing.
+        let refused = child.done() && child.cancelling() == 0;
+        lp.run();
+        aborter.join().unwrap();
+        lp.run();
+        assert!(child.cancelled(), "the abort missed it");
+        waiter.try_result().expect("the waiter sleeps on").unwrap();
+        if refused { "refused" } else { "cancelled" }
+    });
+}
+
+/// As [`a_member_made_while_its_group_is_aborted`], for one that is entered before its task is made and may end before it is settled.
+#[test]
+fn a_member_settled_while_its_group_is_aborted() {
+    let outcomes = ["cancelled", "refused"];
+    explore("a_member_settled_while_its_group_is_aborted", 3, &outcomes, |lp| {
+        let members = Arc::new(Members::new());
+        let aborter = {
+            let members = members.clone();
+            thread::spawn(move || {
+                members.abort(None);
+                lp.run();
+            })
+        };
+        let mut child = Child::new(pending::<()>());
+        let key = members.enter(None);
+        let task = key.ok().map(|key| {
+            child.enter(&members, key);
+            let task = lp.spawn(child);
+            if !members.settle(key, task.handle()) {
+                task.cancel();
+            }
+            task
+        });
+        lp.run();
+        aborter.join().unwrap();
+        let mut waiter = lp.spawn(over(members.clone()));
+        lp.run();
+        waiter.try_result().expect("a member is left").unwrap();
+        match task {
+            None => "refused",
+            Some(task) => {
+                assert!(task.cancelled(), "the abort missed it");
+                "cancelled"
+            }
+        }
+    });
+}
+
+/// What came to pass in a group's task, in order.
+type Said = Arc<Plain<Vec<&'static str>>>;
+
+/// A task with the scope of a group round `body`, as `TaskGroup::scope` polls it; true if a request ended the body.
+fn spawn_group<F>(lp: &'static Loop, members: &Arc<Members>, said: &Said, body: F) -> Task<bool>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (members, said, mut domain) = (members.clone(), said.clone(), GroupDomain::new());
+    let mut body = Box::pin(Some(body));
+    lp.spawn(poll_fn(move |cx| {
+        race();
+        members.set_waiter(cx.waker());
+        if members.take_news() {
+            said.lock().unwrap().push("strike");
+            domain.cancel();
+        }
+        domain.poll_body(body.as_mut(), cx).map(|ended| ended.is_none())
+    }))
+}
+
+/// A timeout round `future`, whose deadline is a gate; true if the future was ended by it.
+async fn until<F: Future>(deadline: Arc<Gate>, said: Said, future: F) -> bool {
+    let (mut domain, mut future, mut is_past) = (Domain::counting(), pin!(Some(future)), false);
+    poll_fn(move |cx| {
+        race();
+        if !is_past && deadline.is_open(cx.waker().clone()) {
+            is_past = true;
+            said.lock().unwrap().push("deadline");
+            domain.cancel(None);
+        }
+        domain.poll(future.as_mut(), cx).map(|ended| matches!(ended, Inside::Cancelled))
+    })
+    .await
+}
+
+/// Runs `group` while it is aborted here and `gate` opens on another thread; whether a request ended its body.
+fn strike_while_opening(
+    lp: &'static Loop,
+    members: &Members,
+    gate: Arc<Gate>,
+    group: &mut Task<bool>,
+) -> bool {
+    let opener = thread::spawn(move || {
+        gate.open();
+        lp.run();
+    });
+    members.abort(None);
+    lp.run();
+    opener.join().unwrap();
+    lp.run();
+    group.try_result().expect("the strike was lost").unwrap()
+}
+
+/// A group strikes × a timeout in its body ends, as what is inside does: the request strikes inside, or at the body's next wait.
+#[test]
+fn a_group_s_strike_and_the_end_of_a_timeout() {
+    let outcomes = ["struck after it", "struck inside"];
+    explore("a_group_s_strike_and_the_end_of_a_timeout", 3, &outcomes, |lp| {
+        let (members, gate) = (Arc::new(Members::new()), Arc::new(Gate::default()));
+        let said = Said::default();
+        let (says, wait) = (said.clone(), gate.wait());
+        let body = async move {
+            let timed_out = until(Arc::default(), says.clone(), wait).await;
+            assert!(!timed_out, "no deadline has passed");
+            says.lock().unwrap().push("end");
+            pending().await
+        };
+        let mut group = spawn_group(lp, &members, &said, body);
+        lp.run();
+        assert!(strike_while_opening(lp, &members, gate, &mut group), "the body goes on");
+        match said.lock().unwrap().contains(&"end") {
+            true => "struck after it",
+            false => "struck inside",
+        }
+    });
+}
+
+/// A group strikes × the deadline of a timeout in its body passes: what was struck before it passed is not ended by the timeout.
+#[test]
+fn a_group_s_strike_and_a_deadline() {
+    let outcomes = ["struck after it", "struck first"];
+    explore("a_group_s_strike_and_a_deadline", 3, &outcomes, |lp| {
+        let (members, deadline) = (Arc::new(Members::new()), Arc::new(Gate::default()));
+        let said = Said::default();
+        let (says, passes) = (said.clone(), deadline.clone());
+        let body = async move {
+            let timed_out = until(passes, says.clone(), pending::<()>()).await;
+            assert!(timed_out);
+            says.lock().unwrap().push("timed out");
+            pending().await
+        };
+        let mut group = spawn_group(lp, &members, &said, body);
+        lp.run();
+        assert!(strike_while_opening(lp, &members, deadline, &mut group), "the body goes on");
+        match said.lock().unwrap()[..] {
+            ["deadline", "timed out", "strike"] => "struck after it",
+            ["strike"] | ["strike", "deadline"] => "struck first",
+            ref other => panic!("{other:?}"),
+        }
+    });
+}
+
+/// As [`a_group_s_strike_and_a_deadline`], where what is inside swallows the first request: once the group has struck, the timeout passes that on
+/// instead of ending by itself.
+#[test]
+fn a_swallowed_strike_and_a_deadline() {
+    let outcomes = ["both at once", "strike first", "deadline first"];
+    explore("a_swallowed_strike_and_a_deadline", 3, &outcomes, |lp| {
+        let (members, deadline) = (Arc::new(Members::new()), Arc::new(Gate::default()));
+        let (said, last) = (Said::default(), Arc::new(Gate::default()));
+        let (says, passes, wait) = (said.clone(), deadline.clone(), last.wait());
+        let body = async move {
+            let swallows = async {
+                catch_cancelled(pending::<()>()).await.unwrap_err().swallow();
+                says.lock().unwrap().push("swallowed");
+                wait.await;
+            };
+            let timed_out = until(passes, says.clone(), swallows).await;
+            assert!(!timed_out, "the group had struck");
+        };
+        let mut group = spawn_group(lp, &members, &said, body);
+        lp.run();
+        let opener = thread::spawn(move || {
+            deadline.open();
+            lp.run();
+        });
+        members.abort(None);
+        lp.run();
+        opener.join().unwrap();
+        lp.run();
+        // Two requests that meet are one: then it waits still.
+        last.open();
+        lp.run();
+        let interrupted = group.try_result().expect("it has ended").unwrap();
+        match (interrupted, &said.lock().unwrap()[..]) {
+            (true, ["strike", "swallowed", "deadline"]) => "strike first",
+            (true, ["deadline", "swallowed", "strike"]) => "deadline first",
+            (false, ["strike", "deadline", "swallowed"]) => "both at once",
+            other => panic!("{other:?}"),
+        }
     });
 }

@@ -187,6 +187,29 @@ impl Loop {
         task
     }
 
+    /// As [`spawn`](Self::spawn), for a future that `enter` enters somewhere together with its task before that can run; or the task has ended
+    /// cancelled, if `enter` says no.
+    #[inline(always)]
+    pub fn spawn_entered<F>(
+        &self,
+        future: F,
+        options: Options,
+        location: &'static Location<'static>,
+        enter: impl FnOnce(&mut F, TaskHandle) -> bool,
+    ) -> Task<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let scheduler = self.anywhere();
+        let (task, token) =
+            asyncio_task::spawn_entered(future, scheduler, options, location, enter);
+        if let Some(token) = token {
+            self.core.push(Entry::Task(token));
+        }
+        task
+    }
+
     /// As [`spawn`](Self::spawn), but on a worker of this loop the task has its first turn before this returns, unless too many lie in one
     /// another.
     pub fn spawn_eager<F>(

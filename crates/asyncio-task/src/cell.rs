@@ -54,6 +54,29 @@ where
     RawTask::new(pointer.cast::<Header>())
 }
 
+/// Lends the future of a task that has not been polled.
+///
+/// # Safety
+///
+/// `task` was made by [`allocate`] for these types, and its token is the caller's and has not been run.
+#[inline(always)]
+pub(crate) unsafe fn with_fresh_future<F, S, R>(task: RawTask, f: impl FnOnce(&mut F) -> R) -> R
+where
+    F: Future + 'static,
+    F::Output: 'static,
+    S: Schedule,
+{
+    // SAFETY: the caller says that it is such a cell, and its token is a claim.
+    let cell = unsafe { Cell::<F, S>::of(task) };
+    cell.stage.with_mut(|stage| {
+        // SAFETY: the caller holds the token, so the stage is its own. Before the first poll a future may even be moved.
+        let Stage::Future(future) = (unsafe { &mut *stage }) else {
+            unreachable!("the task has not been polled")
+        };
+        f(future)
+    })
+}
+
 impl<F, S> Cell<F, S>
 where
     F: Future + 'static,

@@ -33,6 +33,7 @@ mod header;
 mod id;
 mod into_task;
 mod list;
+mod members;
 mod panics;
 mod ready;
 mod runnable;
@@ -57,11 +58,13 @@ pub use handle::{TaskHandle, current};
 pub use id::{TaskId, numbered_anew};
 pub use into_task::{IntoTask, Spawn};
 pub use list::TaskList;
+pub use members::{Members, Phase};
 pub use panics::{contain, panic_text};
 pub use ready::Ready;
 pub use runnable::{Ran, Runnable};
 pub use schedule::{
-    Host, Options, Schedule, ScheduleLocal, Unretrieved, spawn, spawn_cancelled, spawn_local,
+    Host, Options, Schedule, ScheduleLocal, Unretrieved, spawn, spawn_cancelled, spawn_entered,
+    spawn_local,
 };
 pub use scoped::{BoxedChild, ChildSpawner, ScopedJoinHandle, ThreadScope, block_in_scope};
 pub use task::Task;

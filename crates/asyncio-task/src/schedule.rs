@@ -105,7 +105,33 @@ where
     F::Output: Send + 'static,
     S: Schedule,
 {
-    make(future, scheduler, options, location)
+    make(future, scheduler, options, location, |_| true)
+}
+
+/// As [`spawn`], for a future that has to be entered somewhere together with its task: `enter` does that, before anybody else knows the task. If it
+/// says no, the future is dropped and the task has ended cancelled.
+///
+/// # Panics
+///
+/// If `enter` does; then the task is leaked.
+#[inline]
+pub fn spawn_entered<F, S>(
+    future: F,
+    scheduler: S,
+    options: Options,
+    location: &'static Location<'static>,
+    enter: impl FnOnce(&mut F, TaskHandle) -> bool,
+) -> (Task<F::Output>, Option<Runnable>)
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+    S: Schedule,
+{
+    make(future, scheduler, options, location, |token| {
+        let (task, handle) = (token.task(), token.handle());
+        // SAFETY: the task was made just now, with these types, and the token is there.
+        unsafe { cell::with_fresh_future::<F, S, _>(task, |future| enter(future, handle)) }
+    })
 }
 
 /// A task that has ended cancelled: its future is dropped unpolled. What a place gives that takes no more tasks.
@@ -138,7 +164,7 @@ where
     F::Output: 'static,
     S: ScheduleLocal,
 {
-    make(future, scheduler, options, location)
+    make(future, scheduler, options, location, |_| true)
 }
 
 /// A [`Schedule`] that runs tokens on one thread only.
@@ -154,6 +180,7 @@ fn make<F, S>(
     scheduler: S,
     options: Options,
     location: &'static Location<'static>,
+    enter: impl FnOnce(&Runnable) -> bool,
 ) -> (Task<F::Output>, Option<Runnable>)
 where
     F: Future + 'static,
@@ -161,7 +188,7 @@ where
     S: Schedule,
 {
     let (task, token) = allocate(future, scheduler, options, location);
-    if scheduler.host().tasks().insert(token.task()) {
+    if enter(&token) && scheduler.host().tasks().insert(token.task()) {
         return (task, Some(token));
     }
     token.refuse(JoinError::cancelled(CancelledError::default()));

@@ -468,6 +468,28 @@ impl EventLoop {
         task
     }
 
+    /// A task that `enter` enters somewhere before it can run: see [`EventLoop::create_task_at`]. For loops without a task factory.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn create_entered_at<F>(
+        &self,
+        future: F,
+        context: ContextSlot,
+        location: &'static Location<'static>,
+        enter: impl FnOnce(&mut F, TaskHandle) -> bool,
+    ) -> Task<F::Output>
+    where
+        F: std::future::Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let options = Options { name: None, context };
+        let task = self.0.scheduler.spawn_entered(future, options, location, enter);
+        if task.done() {
+            self.refuse_if_closed();
+        }
+        task
+    }
+
     /// A task made while the loop is being closed has ended already, as a destructor may not panic; on a closed loop that is misuse.
     #[cold]
     #[track_caller]

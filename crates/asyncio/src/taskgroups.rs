@@ -1,36 +1,30 @@
 //! `TaskGroup`: tasks that end together.
 //!
-//! ```text
-//!            first failure, cancel, a request from outside              no task left
-//!  OPEN ───────────────────────────────────────────────────► ABORTING ─────────────► OVER
-//!    │                      body ended, no task left                                  ▲
-//!    └────────────────────────────────────────────────────────────────────────────────┘
-//!  OPEN, ABORTING ── the scope is dropped ──► ABANDONED: the tasks are cancelled and end by themselves
-//! ```
-//!
 //! A child is a task whose future holds a [`Membership`]; it leaves the group when that is dropped, which is with its future, so however it ends. The
 //! body is polled by the task that has the scope and is interrupted by a domain of the cancel tree; so is the scope itself.
 //!
 //! # Who may touch what
 //!
-//! Everything shared is under one lock. Nothing of the program's runs under it: handles, errors and wakers are moved out first.
+//! `asyncio_task::Members` has the phases of a group, its tasks and the waker of its scope, and says why none of them is missed. What failed is
+//! under a lock of its own, which a child that does well never takes.
 //!
-//! # Why no child is missed
+//! # Why no error is lost
 //!
-//! A child has its place before its task is made. An abort cancels those whose handle is in place; a handle that comes later finds the group aborting
-//! and cancels its task itself.
+//! A child that fails puts its error down before it leaves, so those of all children are there when the group is over. An abandoned group's list
+//! is closed in the critical section that takes what is in it; a child that finds it closed reports its error itself.
 
 mod child;
 mod scope;
 
 use crate::diagnostics::ExceptionContext;
-use crate::events::{EventLoop, copied_context, get_running_loop, try_get_running_loop};
+use crate::events::{EventLoop, copied_context, running_loop, try_get_running_loop};
 use crate::exception_group::ExceptionGroup;
-use crate::exceptions::JoinError;
-use crate::tasks::{Task, TaskBuilder, create_task_at};
-use asyncio_base::slab::{Key, Slab};
+use crate::exceptions::{JoinError, NoRunningLoop};
+use crate::tasks::{Task, TaskBuilder};
+use asyncio_base::context::ContextSlot;
+use asyncio_base::slab::Key;
 use asyncio_base::sync::Mutex;
-use asyncio_task::{Options, TaskHandle};
+use asyncio_task::{Members, Options, Phase};
 use child::{Child, Membership};
 use scope::{CatchPanic, Scope};
 use std::any::Any;
@@ -40,7 +34,6 @@ use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Waker;
 
 /// Makes tasks that end before [`scope`](Self::scope) does.
 ///
@@ -49,33 +42,21 @@ use std::task::Waker;
 /// # Python
 ///
 /// `asyncio.TaskGroup`.
-pub struct TaskGroup<E = Infallible>(Arc<Mutex<State<E>>>);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Open,
-    Aborting,
-    Over,
-    /// The scope was dropped.
-    Abandoned,
-}
+pub struct TaskGroup<E = Infallible>(Arc<Shared<E>>);
 
 type Panic = Box<dyn Any + Send>;
 
-struct State<E> {
-    phase: Phase,
-    /// The group asks its body to end.
-    interrupts: bool,
-    /// The scope waits for the last child.
-    is_ending: bool,
-    /// Those that have not ended; `None` for one whose task is being made.
-    children: Slab<Option<TaskHandle>>,
-    /// Children that have left and may not be done yet, for an instant.
-    leaving: Vec<TaskHandle>,
-    /// In the order in which they came.
+struct Shared<E> {
+    members: Members,
+    failures: Mutex<Failures<E>>,
+}
+
+/// In the order in which they came.
+struct Failures<E> {
     errors: Vec<E>,
     panics: Vec<Panic>,
-    scope: Option<Waker>,
+    /// Nobody will look any more.
+    is_closed: bool,
 }
 
 /// How a child, or the body, failed.
@@ -86,17 +67,8 @@ enum Failure<E> {
 
 impl<E: Send + 'static> TaskGroup<E> {
     fn new() -> Self {
-        let state = State {
-            phase: Phase::Open,
-            interrupts: false,
-            is_ending: false,
-            children: Slab::new(),
-            leaving: Vec::new(),
-            errors: Vec::new(),
-            panics: Vec::new(),
-            scope: None,
-        };
-        TaskGroup(Arc::new(Mutex::new(state)))
+        let failures = Failures { errors: Vec::new(), panics: Vec::new(), is_closed: false };
+        TaskGroup(Arc::new(Shared { members: Members::new(), failures: Mutex::new(failures) }))
     }
 
     /// Runs `body` with a group, and waits for every task made in it.
@@ -200,53 +172,67 @@ impl<E: Send + 'static> TaskGroup<E> {
         C: Fn(F::Output) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
     {
-        let location = Location::caller();
-        let Some(key) = self.admit() else {
-            let future = async move {
-                let _future = future;
-                unreachable!("a task that has ended is not polled")
-            };
-            return refused(future, location);
-        };
-        let membership = Membership { group: self.clone(), key };
+        let Some(event_loop) = running_loop() else { panic!("{NoRunningLoop}") };
+        let membership = Membership { group: self.clone(), key: Key::NONE };
         let child = Child { future, into_outcome, membership };
-        let task = match context {
-            None => create_task_at(child, location),
-            Some(context) => TaskBuilder::new().context(context).create_task_at(child, location),
+        if event_loop.task_factory().is_set() {
+            return self.make_by_factory(&event_loop, context, child, Location::caller());
+        }
+        let context = match context {
+            None => copied_context(),
+            Some(context) => ContextSlot::with(context.clone()),
         };
-        self.settle(key, &task);
+        let mut phase = Phase::Open;
+        let enter = |child: &mut Child<F, C, E>, task| match self.0.members.enter(Some(task)) {
+            Ok(key) => {
+                child.membership.key = key;
+                true
+            }
+            Err(now) => {
+                phase = now;
+                false
+            }
+        };
+        let task = event_loop.create_entered_at(child, context, Location::caller(), enter);
+        if phase == Phase::Over {
+            drop(task);
+            finished();
+        }
         task
     }
 
-    /// A place for a child; `None` on an aborting group.
+    /// As [`make`](Self::make), where the task may have its first turn before it is known.
+    #[cold]
     #[track_caller]
-    fn admit(&self) -> Option<Key> {
-        let mut state = self.0.lock();
-        match state.phase {
-            Phase::Open => Some(state.children.insert(None)),
-            Phase::Aborting | Phase::Abandoned => None,
-            Phase::Over => {
-                drop(state);
-                panic!("this TaskGroup is finished");
+    fn make_by_factory<T, F, C>(
+        &self,
+        event_loop: &EventLoop,
+        context: Option<&crate::Context>,
+        mut child: Child<F, C, E>,
+        location: &'static Location<'static>,
+    ) -> Task<T>
+    where
+        F: Future + Send + 'static,
+        C: Fn(F::Output) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+    {
+        let members = &self.0.members;
+        match members.enter(None) {
+            Ok(key) => child.membership.key = key,
+            Err(Phase::Over) => finished(),
+            Err(_) => {
+                let options = Options { name: None, context: copied_context() };
+                return event_loop.scheduler().spawn_cancelled(child, options, location);
             }
         }
-    }
-
-    /// The child's task is made: its handle goes to its place, unless it has ended already.
-    fn settle<T>(&self, key: Key, task: &Task<T>) {
-        let handle = task.handle();
-        let mut state = self.0.lock();
-        let aborting = state.phase != Phase::Open;
-        let State { children, leaving, .. } = &mut *state;
-        match children.get_mut(key) {
-            Some(place) => *place = Some(handle),
-            // In its last moments on another worker.
-            None => leaving.push(handle),
-        }
-        drop(state);
-        if aborting {
+        let key = child.membership.key;
+        let builder = TaskBuilder::on(event_loop);
+        let builder = context.into_iter().fold(builder, TaskBuilder::context);
+        let task = builder.create_task_at(child, location);
+        if !members.settle(key, task.handle()) {
             task.cancel();
         }
+        task
     }
 
     /// Ends the group early, without an error: cancels its tasks and its body. What they return still counts.
@@ -255,59 +241,23 @@ impl<E: Send + 'static> TaskGroup<E> {
     ///
     /// `TaskGroup.cancel()`, of CPython 3.15.
     pub fn cancel(&self) {
-        self.abort(None);
-    }
-
-    /// Cancels every child but `except`, and interrupts the body; once.
-    fn abort(&self, except: Option<Key>) {
-        let mut state = self.0.lock();
-        if state.phase != Phase::Open {
-            return;
-        }
-        (state.phase, state.interrupts) = (Phase::Aborting, true);
-        let children = state.handles(except);
-        let scope = state.scope.take();
-        drop(state);
-        children.iter().for_each(|child| {
-            child.cancel();
-        });
-        scope.into_iter().for_each(Waker::wake);
+        self.0.members.abort(None);
     }
 
     /// Of a child.
     fn failed(&self, key: Key, failure: Failure<E>) {
-        let mut state = self.0.lock();
-        if matches!(state.phase, Phase::Open | Phase::Aborting) {
-            state.keep(failure);
-            drop(state);
-            self.abort(Some(key));
-        } else {
-            drop(state);
-            report("a task failed after its TaskGroup was dropped", failure);
+        let mut failures = self.0.failures.lock();
+        if failures.is_closed {
+            drop(failures);
+            return report("a task failed after its TaskGroup was dropped", failure);
         }
-    }
-
-    fn leave(&self, key: Key) {
-        let mut state = self.0.lock();
-        let handle = state.children.remove(key).flatten();
-        let gone = state.leaves(handle);
-        let is_last = state.is_ending && state.children.is_empty();
-        let scope = if is_last { state.scope.take() } else { None };
-        drop(state);
-        drop(gone);
-        scope.into_iter().for_each(Waker::wake);
+        failures.keep(failure);
+        drop(failures);
+        self.0.members.abort(Some(key));
     }
 }
 
-impl<E> State<E> {
-    fn handles(&self, except: Option<Key>) -> Vec<TaskHandle> {
-        let handle = |position| {
-            let is_excepted = self.children.key_at(position) == except;
-            self.children.at(position).filter(|_| !is_excepted)?.clone()
-        };
-        (0..self.children.positions()).filter_map(handle).collect()
-    }
-
+impl<E> Failures<E> {
     fn keep(&mut self, failure: Failure<E>) {
         match failure {
             Failure::Error(error) => self.errors.push(error),
@@ -315,32 +265,15 @@ impl<E> State<E> {
         }
     }
 
-    /// A child is in its last moments. Gives up to two that are done by now, so that the list stays as short as there are workers.
-    fn leaves(&mut self, handle: Option<TaskHandle>) -> [Option<TaskHandle>; 2] {
-        let mut gone = [None, None];
-        if let Some(handle) = handle {
-            match self.leaving.iter_mut().find(|other| other.done()) {
-                Some(other) => gone[0] = Some(std::mem::replace(other, handle)),
-                None => self.leaving.push(handle),
-            }
-        }
-        if self.leaving.len() > 1 {
-            let done = self.leaving.iter().position(TaskHandle::done);
-            gone[1] = done.map(|done| self.leaving.swap_remove(done));
-        }
-        gone
+    fn take(&mut self) -> (Vec<E>, Vec<Panic>) {
+        (std::mem::take(&mut self.errors), std::mem::take(&mut self.panics))
     }
 }
 
-/// A task that an aborting group does not take.
-fn refused<F>(future: F, location: &'static Location<'static>) -> Task<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    let event_loop: EventLoop = get_running_loop();
-    let options = Options { name: None, context: copied_context() };
-    event_loop.scheduler().spawn_cancelled(future, options, location)
+#[cold]
+#[track_caller]
+fn finished() -> ! {
+    panic!("this TaskGroup is finished")
 }
 
 /// A failure that nobody waits for.
@@ -363,17 +296,22 @@ impl<E> Clone for TaskGroup<E> {
 
 impl<E> fmt::Debug for TaskGroup<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(state) = self.0.try_lock() else { return f.write_str("<TaskGroup locked>") };
+        let Shared { members, failures } = &*self.0;
+        let (Some(tasks), Some(failures)) = (members.count(), failures.try_lock()) else {
+            return f.write_str("<TaskGroup locked>");
+        };
+        let errors = failures.errors.len() + failures.panics.len();
+        drop(failures);
         f.write_str("<TaskGroup")?;
-        match state.children.len() {
+        match tasks {
             0 => {}
             tasks => write!(f, " tasks={tasks}")?,
         }
-        match state.errors.len() + state.panics.len() {
+        match errors {
             0 => {}
             errors => write!(f, " errors={errors}")?,
         }
-        f.write_str(match state.phase {
+        f.write_str(match members.phase() {
             Phase::Open => " entered>",
             Phase::Aborting | Phase::Abandoned => " cancelling>",
             Phase::Over => " finished>",

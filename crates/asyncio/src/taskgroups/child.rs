@@ -13,12 +13,15 @@ use std::task::{Context, Poll};
 /// A child's place in its group, for as long as its future lives.
 pub(super) struct Membership<E: Send + 'static> {
     pub(super) group: TaskGroup<E>,
+    /// None as long as it has not entered.
     pub(super) key: Key,
 }
 
 impl<E: Send + 'static> Drop for Membership<E> {
     fn drop(&mut self) {
-        self.group.leave(self.key);
+        if !self.key.is_none() {
+            self.group.0.members.leave(self.key);
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The scope of a group: runs the body, waits for the tasks, and gives what comes of both.
 
-use super::{Failure, Panic, Phase, TaskGroup, report};
+use super::{Failure, Panic, Shared, TaskGroup, report};
 use crate::exception_group::ExceptionGroup;
-use asyncio_task::{GroupDomain, TaskHandle};
+use asyncio_task::GroupDomain;
 use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::future::Future;
@@ -62,12 +62,11 @@ impl<'a, E: Send + 'static, R> Scope<'a, E, R> {
     where
         F: Future<Output = Result<R, E>>,
     {
-        let waker = cx.waker().clone();
-        let stale = self.group.0.lock().scope.replace(waker);
-        drop(stale);
+        let members = &self.group.0.members;
+        members.set_waiter(cx.waker());
         loop {
             // Before the body runs again, if it is asked to end it is.
-            if std::mem::take(&mut self.group.0.lock().interrupts) {
+            if members.take_news() {
                 self.domain.cancel();
             }
             match self.domain.poll_body(body.as_mut(), cx) {
@@ -76,7 +75,7 @@ impl<'a, E: Send + 'static, R> Scope<'a, E, R> {
                     return Poll::Ready(());
                 }
                 // It may have cancelled its own group.
-                Poll::Pending if !self.group.0.lock().interrupts => return Poll::Pending,
+                Poll::Pending if !members.has_news() => return Poll::Pending,
                 Poll::Pending => {}
             }
         }
@@ -92,44 +91,25 @@ impl<'a, E: Send + 'static, R> Scope<'a, E, R> {
             Some(Err(panic)) => self.failure = Some(Failure::Panic(panic)),
             None => {}
         }
-        self.group.abort(None);
+        self.group.cancel();
     }
 
     /// Ready when every task has ended.
     fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.domain.poll_ending(cx) {
-            self.group.abort(None);
+            self.group.cancel();
         }
-        let waker = cx.waker().clone();
-        let mut state = self.group.0.lock();
-        state.is_ending = true;
-        let stale = state.scope.replace(waker);
-        let is_empty = state.children.is_empty();
-        let is_over = is_empty && state.leaving.iter().all(TaskHandle::done);
-        if is_over {
-            state.phase = Phase::Over;
-        }
-        drop(state);
-        drop(stale);
-        if is_over {
-            return Poll::Ready(());
-        }
-        if is_empty {
-            // The last one's future is dropped and its worker is about to say that it is done.
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
+        self.group.0.members.poll_over(cx)
     }
 
     /// All tasks have ended.
     fn end(&mut self) -> Poll<Result<R, ExceptionGroup<E>>> {
-        let mut state = self.group.0.lock();
+        let mut failures = self.group.0.failures.lock();
         if let Some(failure) = self.failure.take() {
-            state.keep(failure);
+            failures.keep(failure);
         }
-        let errors = std::mem::take(&mut state.errors);
-        let panics = std::mem::take(&mut state.panics);
-        drop(state);
+        let (errors, panics) = failures.take();
+        drop(failures);
         if let Some(panic) = first_panic(panics) {
             errors.into_iter().for_each(|error| report(SUPPRESSED, Failure::Error(error)));
             resume_unwind(panic);
@@ -162,20 +142,14 @@ fn first_panic(panics: Vec<Panic>) -> Option<Panic> {
 
 impl<E: Send + 'static, R> Drop for Scope<'_, E, R> {
     fn drop(&mut self) {
-        let mut state = self.group.0.lock();
-        if state.phase == Phase::Over {
+        let Shared { members, failures } = &*self.group.0;
+        if !members.abandon() {
             return;
         }
-        state.phase = Phase::Abandoned;
-        let children = state.handles(None);
-        let scope = state.scope.take();
-        let errors = std::mem::take(&mut state.errors);
-        let panics = std::mem::take(&mut state.panics);
-        drop(state);
-        children.iter().for_each(|child| {
-            child.cancel();
-        });
-        drop(scope);
+        let mut failures = failures.lock();
+        failures.is_closed = true;
+        let (errors, panics) = failures.take();
+        drop(failures);
         let errors = errors.into_iter().map(Failure::Error);
         let failures = errors.chain(panics.into_iter().map(Failure::Panic));
         failures.for_each(|failure| report("a TaskGroup was dropped with a failed task", failure));
