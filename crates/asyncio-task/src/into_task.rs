@@ -26,6 +26,7 @@ pub trait IntoTask<T> {
 }
 
 impl<T> IntoTask<T> for Task<T> {
+    #[inline(always)]
     fn into_task_by(self, _: impl Spawn) -> Task<T> {
         self
     }
@@ -38,6 +39,8 @@ where
     F::IntoFuture: Send + 'static,
     F::Output: Send + 'static,
 {
+    // Whoever makes many has this in a loop.
+    #[inline(always)]
     fn into_task_by(self, spawner: impl Spawn) -> Task<F::Output> {
         spawner.spawn(self.into_future())
     }

@@ -59,6 +59,7 @@ impl Ready {
     /// # Panics
     ///
     /// If there are not so many.
+    #[inline(always)]
     pub fn watch(self: &Arc<Self>, index: usize, wake_when_finished: impl FnOnce(&Waker) -> bool) {
         let mark = &self.marks[index];
         // SAFETY: the functions of the vtable take the pointer for what it is. The waker borrows the count that `self` is, and is not dropped.

@@ -14,6 +14,7 @@ pub use asyncio_task::IntoTask;
 pub(crate) struct Here(pub(crate) &'static Location<'static>);
 
 impl Spawn for Here {
+    #[inline(always)]
     fn spawn<F>(self, future: F) -> Task<F::Output>
     where
         F: Future + Send + 'static,
