@@ -75,7 +75,8 @@ impl<E: Send + 'static> TaskGroup<E> {
     ///
     /// The first task that fails, and a body that does, *aborts* the group: its other tasks and the body are cancelled and waited for, clean-ups
     /// included. A task that is cancelled by somebody else is no failure. A cancel of the caller aborts the group too, and goes on when all have
-    /// ended; if there are errors they come first, and the cancel strikes at the next await.
+    /// ended; if there are errors they come first, and the cancel strikes at the next await. With errors, so does one that was caught before, in the
+    /// body or earlier still, and not taken back with [`uncancel`](crate::TaskHandle::uncancel).
     ///
     /// # Cancel safety
     ///

@@ -8,7 +8,7 @@ mod together;
 
 use asyncio::{
     ExceptionGroup, Task, TaskGroup, catch_cancelled, create_task, current_task, run, secs, sleep,
-    with_finally, yield_now,
+    timeout, with_finally, yield_now,
 };
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -211,6 +211,146 @@ fn after_errors_the_request_strikes_at_the_next_wait() {
     });
     let group = "unhandled errors in a TaskGroup (1 error)\n└─ ZeroDivision";
     assert_eq!(seen.take(), [group, "1", "then cancelled"]);
+}
+
+/// Where a request is caught before a group fails.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Caught {
+    InTheBody,
+    WhileTheBodyWaitsForAFailingTask,
+    BeforeTheGroup,
+    AndTakenBack,
+    InAGroupThatDoesNotFail,
+}
+
+async fn catch_one() {
+    catch_cancelled(sleep(secs(60.0))).await.unwrap_err().swallow();
+}
+
+/// Catches a request, in a group or before one, that fails afterwards; whether the next wait is struck.
+async fn is_struck_after(caught: Caught) -> bool {
+    if caught == Caught::BeforeTheGroup {
+        catch_one().await;
+    }
+    let outcome: Outcome<()> = Group::scope(async |tg| match caught {
+        Caught::InTheBody => {
+            catch_one().await;
+            Err(Oops::Value)
+        }
+        Caught::WhileTheBodyWaitsForAFailingTask => {
+            catch_one().await;
+            tg.create_task(crash_after(0, Oops::Value)).detach();
+            pending().await
+        }
+        Caught::BeforeTheGroup => Err(Oops::Value),
+        Caught::AndTakenBack => {
+            catch_one().await;
+            assert_eq!(current_task().unwrap().uncancel(), 0);
+            Err(Oops::Value)
+        }
+        Caught::InAGroupThatDoesNotFail => {
+            catch_one().await;
+            Ok(())
+        }
+    })
+    .await;
+    assert_eq!(outcome.is_err(), caught != Caught::InAGroupThatDoesNotFail);
+    let cancels = current_task().unwrap().cancelling();
+    let is_struck = catch_cancelled(settle()).await.is_err();
+    assert_eq!(current_task().unwrap().cancelling(), cancels, "{caught:?}");
+    assert!(catch_cancelled(settle()).await.is_ok(), "{caught:?}: it strikes once");
+    is_struck
+}
+
+/// CPython's `TaskGroup.__aexit__` since 3.13: a group with errors cancels its task again if that has been cancelled.
+///
+/// [C]: what each of these does there.
+#[test]
+fn a_group_with_errors_has_a_request_that_was_caught_strike_again() {
+    for (caught, is_struck) in [
+        (Caught::InTheBody, true),
+        (Caught::WhileTheBodyWaitsForAFailingTask, true),
+        (Caught::BeforeTheGroup, true),
+        (Caught::AndTakenBack, false),
+        (Caught::InAGroupThatDoesNotFail, false),
+    ] {
+        run(async move {
+            let task = create_task(is_struck_after(caught));
+            settle().await;
+            assert!(task.cancel());
+            assert_eq!(task.await.unwrap(), is_struck, "{caught:?}");
+        });
+    }
+}
+
+/// As [`a_group_with_errors_has_a_request_that_was_caught_strike_again`], for that of a timeout round the group.
+#[test]
+fn a_group_with_errors_has_a_timeout_that_was_caught_strike_again() {
+    for caught in [Caught::InTheBody, Caught::BeforeTheGroup] {
+        run(async move {
+            let outcome = timeout(secs(0.001), is_struck_after(caught)).await;
+            // The scope round the next wait catches it and returns, as `except` and `pass` do.
+            assert_eq!(outcome, Ok(true), "{caught:?}");
+            let outcome = timeout(secs(0.001), async {
+                if caught == Caught::BeforeTheGroup {
+                    catch_one().await;
+                }
+                let failed: Outcome<()> = Group::scope(async |_| {
+                    if caught == Caught::InTheBody {
+                        catch_one().await;
+                    }
+                    Err(Oops::Value)
+                })
+                .await;
+                assert!(failed.is_err());
+                pending::<()>().await
+            });
+            assert!(outcome.await.is_err(), "the deadline passed");
+            assert_eq!(current_task().unwrap().cancelling(), 0);
+        });
+    }
+}
+
+/// As [`a_group_with_errors_has_a_request_that_was_caught_strike_again`], for the strike of a group round the group.
+#[test]
+fn a_group_with_errors_has_the_outer_group_s_strike_that_was_caught_strike_again() {
+    run(async {
+        let outcome: Outcome<()> = Group::scope(async |outer| {
+            outer.create_task(crash_after(3, Oops::Type)).detach();
+            assert!(is_struck_after(Caught::InTheBody).await);
+            Ok(())
+        })
+        .await;
+        assert_eq!(outcome.unwrap_err().exceptions(), [Oops::Type]);
+        assert!(catch_cancelled(yield_now()).await.is_ok(), "nothing leaks out of the group");
+    });
+}
+
+/// CPython test_taskgroups: test_error_and_cancel
+#[test]
+fn a_failure_and_a_cancel_at_once() {
+    let log = Log::default();
+    let seen = log.clone();
+    run_in_order(async move {
+        let task = create_task(async move {
+            let outcome: Outcome<()> = Group::scope(async |tg| {
+                tg.create_task(crash_after(1, Oops::Value)).detach();
+                sleep(secs(60.0)).await;
+                Ok(())
+            })
+            .await;
+            log.say(outcome.unwrap_err().exceptions()[0]);
+            log.say(current_task().unwrap().cancelling());
+            sleep(secs(60.0)).await;
+            unreachable!("the wait after the group is struck");
+        });
+        yield_now().await;
+        yield_now().await;
+        assert_eq!(task.cancelling(), 0);
+        task.cancel();
+        assert!(task.await.unwrap_err().is_cancelled());
+    });
+    assert_eq!(seen.take(), ["Value", "1"]);
 }
 
 /// CPython test_taskgroups: test_taskgroup_16

@@ -1,7 +1,8 @@
 //! What a task group is made of: a domain whose body may end before the group does.
 //!
 //! A request from outside ends the body, and is kept while the group's tasks clean up: raised when they have ended, or given back to where it came
-//! from if the group ends with an error, or is dropped. The group's own request only ends the body.
+//! from if the group ends with an error, or is dropped. The group's own request only ends the body. A group that ends with an error asks again also for
+//! what was answered inside it or before, unless it was taken back (`tree.rs`, rule 8).
 
 use super::node::Node;
 use super::scope::poll_scope;
@@ -84,10 +85,14 @@ impl GroupDomain {
         raises
     }
 
-    /// The group's tasks have ended and something failed: what was kept strikes when the task waits next. If it ends before, its outcome stands.
-    pub fn give_back(&mut self) {
+    /// The group's tasks have ended, and something `failed` or the group was cancelled: what was kept strikes when the task waits next. If it ends
+    /// before, its outcome stands. If something failed, so does what was asked for before and not taken back.
+    pub fn give_back(&mut self, failed: bool) {
         if let Some(node) = &self.node {
             node.set_busy(false);
+            if failed && self.kept.is_empty() {
+                node.ask_again();
+            }
             self.kept.drain(..).for_each(|request| node.give_back(request, true));
         }
     }

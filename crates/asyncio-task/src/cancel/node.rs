@@ -279,6 +279,12 @@ impl Node {
         header.cold().tree.lock().overruled_by(self.key).map(Origin::Domain)
     }
 
+    /// Whoever has asked for an end of what is round this asks again, answered or not: rule 8.
+    pub(super) fn ask_again(&self) {
+        let was_cancelled = self.task.cancelling() > 0;
+        self.with_tree(|tree, key| ((), tree.ask_again(key, was_cancelled)));
+    }
+
     /// A request that was taken goes back to where it came from, to be delivered again.
     pub(crate) fn give_back(&self, request: Request, later: bool) {
         self.with_tree(|tree, _| ((), tree.give_back(request, later)));

@@ -30,6 +30,8 @@
 //! 6. `uncancel` to 0 voids what the task has asked for and no node has taken or passed on: those marks are as if they were not there.
 //! 7. A timeout or group that strikes overrules the timeouts inside it at that moment, whether its request is taken or not: their own requests, when they come
 //!    back to them, are those of the outermost that overrules them. (asyncio: who finds more requests than there were when it began lets them pass.)
+//! 8. When a group ends with errors, whoever has asked and was not taken back asks again, wherever that was answered: the outermost domain round the group
+//!    that has struck, else the task. (asyncio: such a group cancels its task again if that has been cancelled.)
 
 use crate::error::JoinError;
 use asyncio_base::slab::{Key, Slab};
@@ -77,7 +79,7 @@ struct Node {
     busy: bool,
     /// A forwarding node has met a request that it has not passed on.
     fresh: bool,
-    /// The outermost domain that overrules this node; `Key::NONE` if none does.
+    /// The outermost domain that overrules this node, or it itself if it has struck; `Key::NONE` if neither.
     overruled_by: Key,
     /// What the node was last polled with, if that is not the task's own waker.
     waker: Option<Waker>,
@@ -292,11 +294,11 @@ impl Tree {
 
     // ----- requests
 
-    /// A domain overrules those inside it from now on: rule 7.
+    /// A domain overrules those inside it from now on: rule 7. It is noted as overruled by itself, which says that it has struck.
     pub(crate) fn overrule(&mut self, domain: Key) {
         let keys: Vec<Key> = self.nodes().map(|(key, _)| key).collect();
         for key in keys {
-            let inside = key != domain && self.encloses(domain, Some(key));
+            let inside = self.encloses(domain, Some(key));
             let further_out =
                 self.overruled_by(key).is_some_and(|by| !self.encloses(domain, Some(by)));
             if let Some(node) = self.nodes.get_mut(key).filter(|_| inside && !further_out) {
@@ -319,8 +321,20 @@ impl Tree {
 
     /// The outermost domain round a node that has overruled it and has not ended.
     pub(crate) fn overruled_by(&self, key: Key) -> Option<Key> {
+        self.struck_by(key).filter(|&by| by != key)
+    }
+
+    /// As [`overruled_by`](Self::overruled_by); the node itself, if it has struck.
+    fn struck_by(&self, key: Key) -> Option<Key> {
         let by = self.nodes.get(key)?.overruled_by;
         self.nodes.contains(by).then_some(by)
+    }
+
+    /// The outermost domain round a node that has struck, even before the node was there, and has not ended.
+    fn struck_round(&self, key: Key) -> Option<Key> {
+        let parent = |&key: &Key| self.nodes.get(key)?.parent;
+        let round = std::iter::successors(parent(&key), parent);
+        round.filter_map(|key| self.struck_by(key)).last()
     }
 
     /// Marks the innermost nodes below `origin`; false, and no request is open, if there are none.
@@ -475,6 +489,17 @@ impl Tree {
             Origin::Domain(key) => self.redeliver(key, request.message, &mut effects),
         }
         effects
+    }
+
+    /// A group ends with errors: rule 8. `was_cancelled` if the task has been cancelled and that was not taken back.
+    pub(crate) fn ask_again(&mut self, group: Key, was_cancelled: bool) -> Effects {
+        let origin = match self.struck_round(group) {
+            // It tells by itself whether the task was cancelled since.
+            Some(domain) => Origin::Domain(domain),
+            None if was_cancelled => Origin::Task,
+            None => return Effects::default(),
+        };
+        self.give_back(Request { origin, message: None }, true)
     }
 
     /// A domain's own request came back to it while something inside was polled for the first time, which has its node now: that has the say.

@@ -119,7 +119,7 @@ impl<'a, E: Send + 'static, R> Scope<'a, E, R> {
             self.stage = Stage::Unwinding;
             return Poll::Pending;
         }
-        self.domain.give_back();
+        self.domain.give_back(!errors.is_empty());
         let value = self.value.take().filter(|_| errors.is_empty());
         Poll::Ready(value.ok_or_else(|| {
             let cancelled = errors.is_empty();

@@ -228,6 +228,33 @@ fn rule_7_the_outermost_of_those_that_struck_overrules_those_inside_it_then() {
 }
 
 #[test]
+fn rule_8_a_failed_group_has_the_outermost_that_struck_ask_again() {
+    let (mut tree, keys) =
+        tree(&[(Scope, None), (Scope, Some(0)), (Scope, Some(1)), (Scope, Some(2))]);
+    let group = keys[3];
+    assert!(is_quiet(&tree.ask_again(group, false)) && !tree.has_requests(), "nobody has asked");
+    // Its own strike is no reason.
+    tree.overrule(group);
+    assert!(is_quiet(&tree.ask_again(group, false)) && !tree.has_requests());
+    assert!(is_quiet(&tree.ask_again(group, true)));
+    assert_eq!(tree.later.take(), Some(None), "the task asks when it waits next");
+    for (striker, asks) in [(2, 2), (0, 0), (1, 0)] {
+        tree.overrule(keys[striker]);
+        // A group that came later.
+        let late = tree.insert(Some(keys[2]), Scope);
+        for group in [group, late] {
+            assert!(tree.ask_again(group, true).wake_task && tree.later.is_none());
+            assert_eq!(
+                tree.take(group).0.map(|request| request.origin),
+                Some(Origin::Domain(keys[asks]))
+            );
+        }
+        let _ = remove(&mut tree, late);
+        drop(tree.take(group));
+    }
+}
+
+#[test]
 fn rule_6_uncancel_takes_back_what_nobody_has_seen() {
     let (mut tree, keys) = tree(&[(Scope, None), (Forward, None)]);
     assert!(deliver(&mut tree, Origin::Task, "r"));
