@@ -7,6 +7,7 @@
 //! | [`wait`] | the wait slot, where a leaf future says what it waits for |
 //! | [`observe`] | who waits for whom, noted while a simulation observes |
 //! | [`hold`] | a leaf's say in cancellation |
+//! | [`lent`] | what a thread is lent for the length of a closure |
 //! | [`context`] | context variables: the map, the cell that tasks share, the slot in a task |
 //! | [`slab`] | a slab whose keys carry a generation, for waiter lists and the wheel |
 //! | [`shelf`] | freed memory of the small things that come and go, kept per thread |
@@ -14,12 +15,13 @@
 //!
 //! # Unsafe
 //!
-//! Four places hold unsafe code: `record.rs` (one thread-local pointer, valid while a closure runs), `wait.rs` (an address
+//! Five places hold unsafe code: `record.rs` and `lent.rs` (one thread-local pointer each, valid while a closure runs), `wait.rs` (an address
 //! turned back into the `&'static Location` it came from), `context` (an `Arc` kept as one word) and `shelf` (memory).
 
 mod cache_padded;
 pub mod context;
 pub mod hold;
+pub mod lent;
 pub mod observe;
 pub mod record;
 pub mod shelf;

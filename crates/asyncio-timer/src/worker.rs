@@ -92,6 +92,7 @@ impl WorkerWheel {
     }
 
     /// The present, by the loop's clock.
+    #[inline]
     pub fn now(&self) -> Instant {
         self.shared.clock.now()
     }
