@@ -934,3 +934,160 @@ fn a_swallowed_strike_and_a_deadline() {
         }
     });
 }
+
+// ----- a timeout's domain, which has no node while it is alone
+
+/// Says that it was dropped.
+struct Gone(Arc<Flag>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Polls what is inside a timeout's domain; true if the domain's own request ended it.
+async fn under_a_timeout(inside: impl Future<Output = ()>) -> bool {
+    let (mut domain, mut inside) = (Domain::counting(), Box::pin(Some(inside)));
+    poll_fn(move |cx| domain.poll(inside.as_mut(), cx)).await == Inside::Cancelled
+}
+
+/// A timeout × cancel × uncancel: a request that was taken back before it was seen ends nothing, one that was seen goes on.
+#[test]
+fn a_timeout_and_uncancel() {
+    let outcomes = ["ended the task", "taken back"];
+    explore("a_timeout_and_uncancel", 3, &outcomes, |lp| {
+        let (gate, [taken_back, open, gone]) = (Arc::new(Gate::default()), Default::default());
+        let flags = [&taken_back, &open, &gone].map(|flag: &Arc<Flag>| flag.clone());
+        let (wait, guard) = (gate.wait(), Gone(gone.clone()));
+        let mut timeout = Box::pin(under_a_timeout(async move {
+            let _guard = guard;
+            wait.await;
+        }));
+        let mut task = lp.spawn(poll_fn(move |cx| {
+            race();
+            let [is_over, is_open, was_gone] = flags.each_ref().map(|flag| flag.load(Relaxed));
+            let polled = timeout.as_mut().poll(cx);
+            let is_dropped = !was_gone && flags[2].load(Relaxed);
+            assert!(!is_over || is_open || !is_dropped, "ended after it was taken back");
+            polled
+        }));
+        lp.run();
+        let handle = task.handle();
+        let canceller = thread::spawn(move || {
+            assert!(handle.cancel());
+            race();
+            assert_eq!(handle.uncancel(), 0);
+            taken_back.store(true, Relaxed);
+        });
+        lp.run();
+        canceller.join().unwrap();
+        lp.run();
+        open.store(true, Relaxed);
+        gate.open();
+        lp.run();
+        match task.try_result().expect("it has ended") {
+            Err(error) if error.is_cancelled() => "ended the task",
+            Ok(false) => "taken back",
+            outcome => panic!("{outcome:?}"),
+        }
+    });
+}
+
+/// A timeout beside a scope × cancel × uncancel: both hear of it or neither does. The scope may go on, the timeout ends the task.
+#[test]
+fn a_timeout_beside_a_scope() {
+    let outcomes = ["heard", "taken back"];
+    explore("a_timeout_beside_a_scope", 3, &outcomes, |lp| {
+        let gates: [Arc<Gate>; 2] = Default::default();
+        let mut timeout = Box::pin(under_a_timeout(gates[0].wait()));
+        let mut scope = Box::pin(catch_cancelled(gates[1].wait()));
+        let caught = Arc::new(Flag::new(false));
+        let (see, mut timed, mut scoped) = (caught.clone(), false, false);
+        let mut task = lp.spawn(poll_fn(move |cx| {
+            race();
+            timed = timed || timeout.as_mut().poll(cx).is_ready();
+            if !scoped {
+                if let Poll::Ready(outcome) = scope.as_mut().poll(cx) {
+                    see.store(outcome.is_err(), Relaxed);
+                    scoped = true;
+                }
+            }
+            if timed && scoped { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        lp.run();
+        let handle = task.handle();
+        let canceller = thread::spawn(move || {
+            assert!(handle.cancel());
+            race();
+            assert_eq!(handle.uncancel(), 0);
+        });
+        lp.run();
+        canceller.join().unwrap();
+        lp.run();
+        gates.iter().for_each(|gate| gate.open());
+        lp.run();
+        match (caught.load(Relaxed), task.try_result().expect("it has ended")) {
+            (_, Err(error)) if error.is_cancelled() => "heard",
+            (false, Ok(())) => "taken back",
+            (caught, outcome) => panic!("caught: {caught}, outcome: {outcome:?}"),
+        }
+    });
+}
+
+/// A timeout whose deadline strikes × cancel: the task ends cancelled if the cancel was accepted, and otherwise the timeout has its say.
+#[test]
+fn a_deadline_and_a_cancel() {
+    let outcomes = ["cancelled", "timed out"];
+    explore("a_deadline_and_a_cancel", 3, &outcomes, |lp| {
+        let deadline = Arc::new(Gate::default());
+        let passes = deadline.clone();
+        let (mut domain, mut inside) = (Domain::counting(), Box::pin(Some(pending::<()>())));
+        let mut struck = false;
+        let mut task = lp.spawn(poll_fn(move |cx| {
+            if !struck && passes.is_open(cx.waker().clone()) {
+                struck = true;
+                domain.cancel(None);
+            }
+            domain.poll(inside.as_mut(), cx)
+        }));
+        lp.run();
+        let accepted = lp.cancel_while_opening(deadline, &task);
+        match (accepted, task.try_result().expect("it has ended")) {
+            (true, Err(error)) if error.is_cancelled() => "cancelled",
+            (false, Ok(Inside::Cancelled)) => "timed out",
+            (accepted, outcome) => panic!("accepted: {accepted}, outcome: {outcome:?}"),
+        }
+    });
+}
+
+/// A timeout is dropped on another thread × cancel: nobody has taken the request, so it ends the task.
+#[test]
+fn a_timeout_dropped_on_another_thread() {
+    explore("a_timeout_dropped_on_another_thread", 3, &["ended the task"], |lp| {
+        let (moved, gate): (Moved, _) = (Arc::default(), Arc::new(Gate::default()));
+        let timeout = under_a_timeout(gate.wait());
+        *moved.lock().unwrap() = Some(Box::pin(async { _ = timeout.await }));
+        let inside = moved.clone();
+        let mut first = true;
+        let task: Task<()> = lp.spawn(poll_fn(move |cx| {
+            if std::mem::take(&mut first) {
+                poll_once(&inside, cx);
+            }
+            Poll::Pending
+        }));
+        lp.run();
+        let timeout = moved.lock().unwrap().take();
+        let dropper = thread::spawn(move || {
+            drop(timeout);
+            // Wakes the task all the same.
+            gate.open();
+        });
+        assert!(task.cancel());
+        lp.run();
+        dropper.join().unwrap();
+        lp.run();
+        assert!(task.cancelled(), "the request was lost");
+        "ended the task"
+    });
+}

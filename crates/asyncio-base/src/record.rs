@@ -266,6 +266,18 @@ pub fn with<R>(f: impl FnOnce(Option<&PollRecord<'_>>) -> R) -> R {
     f(unsafe { pointer.as_ref() })
 }
 
+/// As [`with`], for a hot path that a closure would cut in two.
+///
+/// # Safety
+///
+/// The reference must not leave the function that calls this: that function was called by what an [`enter`] on this thread runs, which ends after it.
+#[inline(always)]
+pub unsafe fn current<'a>() -> Option<&'a PollRecord<'a>> {
+    let pointer = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
+    // SAFETY: as in `with`; for how long, the caller sees to.
+    unsafe { pointer.as_ref() }
+}
+
 /// Says what the task being polled waits for; for a leaf that is about to return `Pending`.
 #[inline]
 pub fn waits_for(kind: WaitKind, place: &'static Location<'static>) {

@@ -68,4 +68,3 @@ pub use schedule::{
 };
 pub use scoped::{BoxedChild, ChildSpawner, ScopedJoinHandle, ThreadScope, block_in_scope};
 pub use task::Task;
-pub use waker::wake_count;

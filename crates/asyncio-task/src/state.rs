@@ -219,7 +219,7 @@ impl State {
         Snapshot(self.0.load(Ordering::Acquire))
     }
 
-    /// The wakes counted now. Nothing happened before it for whoever reads it.
+    /// The wakes counted now, of a task that is being polled: if they become more, it will be polled again. Nothing happened before it for whoever reads it.
     #[inline]
     pub fn count_wakes(&self) -> u64 {
         Snapshot(self.0.load(Ordering::Relaxed)).wakes()

@@ -22,18 +22,6 @@ pub(crate) fn is_of(waker: &Waker, task: RawTask) -> bool {
     waker.data() == task.as_ptr().as_ptr().cast_const().cast() && is_ours(waker)
 }
 
-/// How often a task has been woken since its last poll but one began, as far as its waker tells; 0 for other wakers. If this becomes more while a
-/// future is polled with that waker, the future will be polled again.
-#[inline]
-pub fn wake_count(waker: &Waker) -> u64 {
-    if !is_ours(waker) {
-        return 0;
-    }
-    // SAFETY: a waker of ours has such a pointer, and a claim.
-    let task = unsafe { task(waker.data()) };
-    task.header().state.count_wakes()
-}
-
 /// A waker that borrows the claim of whoever polls: handing it out costs no RMW.
 ///
 /// # Safety

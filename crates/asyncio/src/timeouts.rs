@@ -5,7 +5,7 @@ use crate::executors::ConcurrentFuture;
 use crate::gather::{Gather, GatherAll};
 use crate::tasks::Task;
 use asyncio_base::sync::Mutex;
-use asyncio_task::{CancelOnDrop, Domain, Inside, Shield, wake_count};
+use asyncio_task::{CancelOnDrop, Domain, Inside, Shield};
 use asyncio_timer::{Sleep, sleep_until};
 use pin_project_lite::pin_project;
 use std::any::type_name;
@@ -232,6 +232,7 @@ impl Alarm {
     }
 
     /// It waits for the first time. What `is_woken` already will be polled again soon, by which time it is most often ready: no timer yet.
+    #[inline(always)]
     fn wait(&mut self, cx: &mut Context<'_>, is_woken: bool) {
         self.phase = if self.had_passed() { Phase::Due } else { Phase::Active };
         if !(is_woken && self.phase == Phase::Active) {
@@ -240,6 +241,7 @@ impl Alarm {
     }
 
     /// Whether the deadline had passed at the first poll.
+    #[inline]
     fn had_passed(&self) -> bool {
         match self.when {
             When::After(delay) => delay.is_zero(),
@@ -249,6 +251,7 @@ impl Alarm {
     }
 
     /// It is pending: has the task woken for the deadline, and for the turn in which it strikes.
+    #[inline(never)]
     fn arm(&mut self, cx: &mut Context<'_>) {
         if self.phase == Phase::Active && !self.is_due(cx) {
             return;
@@ -304,13 +307,12 @@ impl<F: Future> Future for Timeout<F> {
             this.alarm.phase = Phase::Expired;
             this.domain.cancel(None);
         }
-        let wakes = if is_first { wake_count(cx.waker()) } else { 0 };
         match this.domain.poll(this.future.as_mut(), cx) {
             Poll::Ready(Inside::Returned(output)) => Poll::Ready(Ok(output)),
             Poll::Ready(Inside::Cancelled) => Poll::Ready(Err(TimeoutError)),
             Poll::Pending => {
                 match is_first {
-                    true => this.alarm.wait(cx, wake_count(cx.waker()) > wakes),
+                    true => this.alarm.wait(cx, this.domain.is_woken()),
                     false => this.alarm.arm(cx),
                 }
                 Poll::Pending

@@ -1,7 +1,7 @@
 //! Cancellation that can answer: scopes that catch, hold back, forward.
 //!
 //! `tree.rs` decides where a request goes; `node.rs` is one node's place in its task; `scope.rs` is what all scopes do, `scopes.rs` has the scopes
-//! themselves, `forward.rs` the await that passes a request on, `plain.rs` how that does without a tree, `domain.rs` what `timeout` is made of, `group.rs` what task
+//! themselves, `forward.rs` the await that passes a request on, `plain.rs` how that, or a timeout, does without a tree, `domain.rs` what `timeout` is made of, `group.rs` what task
 //! groups are.
 
 mod domain;

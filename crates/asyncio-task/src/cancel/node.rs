@@ -148,9 +148,9 @@ impl Node {
         drop(wakers);
     }
 
-    /// A forwarding node of the task being polled, with the request that is offered in this poll; `None` if it was taken back.
+    /// An outermost node of the task being polled, with the request that is offered in this poll; `None` if it was taken back.
     #[cold]
-    pub(crate) fn with_offer(task: RawTask) -> Option<Node> {
+    pub(crate) fn with_offer(task: RawTask, kind: Kind) -> Option<Node> {
         let header = task.header();
         // Under the lock as in `deliver`.
         let key = with_tree(task, |tree| {
@@ -160,7 +160,7 @@ impl Node {
                 Offer::None => header.state.take_request().map(|_| header.cold().take_message()),
             };
             let Some(message) = message else { return (None, Effects::default()) };
-            let (key, effects) = tree.insert_requested(message);
+            let (key, effects) = tree.insert_requested(kind, message);
             (Some(key), effects)
         });
         Some(Node::with_key(task, key?))
@@ -261,11 +261,6 @@ impl Node {
     /// Says whether this node is at a clean-up that requests raised past it have to wait for.
     pub(crate) fn set_busy(&self, busy: bool) {
         self.task.raw().header().cold().tree.lock().set_busy(self.key, busy);
-    }
-
-    /// How often the task has been cancelled, less what was taken back.
-    pub(super) fn cancels(&self) -> usize {
-        self.task.cancelling()
     }
 
     /// Who has asked for an end of all this since the task had been cancelled that often, as the node was made: the task, if it has been told, as what it

@@ -3,6 +3,8 @@
 //! Such an await notes in the poll record that it is pending, and the end of the poll puts one flag into the task's word (`AWAITS`), in the
 //! exchange that is made anyway. Record and flag belong to the token's holder, so nothing here is shared.
 //!
+//! A timeout that is alone is such an await too, see `domain.rs`: the node that it becomes ends it where that of another await passes the request on.
+//!
 //! ```text
 //!              pending, alone in this poll                polled with an offer: takes the request
 //!   a wait ─────────────────────────────► a plain await ───────────────────────────────────────► a node that has it
@@ -23,6 +25,7 @@
 //! ending it. Where nodes stand beside the await from the start, they get the request and the await is offered a copy, in the tree.
 
 use super::node::{Node, task_of};
+use super::tree::Kind;
 use crate::header::RawTask;
 use crate::waker;
 use asyncio_base::record::{self, PollRecord};
@@ -80,29 +83,38 @@ impl PlainAwait {
     #[inline]
     pub(crate) fn begin(waker: &Waker) -> Option<PlainAwait> {
         record::with(|record| {
-            let record = record?;
-            let is_free = record.plain_await.get() == 0 && plain_task(record, waker).is_some();
-            let number = is_free.then(next_number)??;
-            record.plain_await.set(number);
-            Some(PlainAwait { waiter: record.task_id, number })
+            let record = record.filter(|record| plain_task(record, waker).is_some())?;
+            PlainAwait::begin_in(record)
         })
+    }
+
+    /// As [`begin`](Self::begin), in a poll that no scope is in, for something that is woken with its task.
+    #[inline]
+    pub(super) fn begin_in(record: &PollRecord<'_>) -> Option<PlainAwait> {
+        let is_free = record.plain_await.get() == 0;
+        let number = is_free.then(next_number)??;
+        record.plain_await.set(number);
+        Some(PlainAwait { waiter: record.task_id, number })
     }
 
     /// Whether it can be the plain await of this poll, in which it is pending; then it is.
     #[inline]
     pub(crate) fn stays(&self, waker: &Waker) -> bool {
         record::with(|record| {
-            let Some(record) = record.filter(|record| record.task_id == self.waiter) else {
-                return false;
-            };
-            let other = record.plain_await.get();
-            let is_free = other == 0 || other == self.number;
-            let stays = is_free && plain_task(record, waker).is_some();
-            if stays {
-                record.plain_await.set(self.number);
-            }
-            stays
+            let record = record.filter(|record| plain_task(record, waker).is_some());
+            record.is_some_and(|record| self.stays_in(record))
         })
+    }
+
+    /// As [`stays`](Self::stays), in a poll that no scope is in, for something that is woken with its task.
+    #[inline]
+    pub(super) fn stays_in(&self, record: &PollRecord<'_>) -> bool {
+        let other = record.plain_await.get();
+        let stays = (other == 0 || other == self.number) && record.task_id == self.waiter;
+        if stays {
+            record.plain_await.set(self.number);
+        }
+        stays
     }
 
     /// Takes the request that is offered in this poll.
@@ -111,10 +123,27 @@ impl PlainAwait {
         record::with(|record| {
             let record = record.filter(|record| record.offered.get())?;
             let task = task_of(record).filter(|_| record.task_id == self.waiter)?;
-            let node = Node::with_offer(task)?;
+            let node = Node::with_offer(task, Kind::Forward)?;
             record.offered.set(false);
             Some(node)
         })
+    }
+
+    /// As [`claim`](Self::claim), for a scope, in the poll of this record and of this task.
+    #[inline]
+    pub(super) fn claim_in(&self, record: &PollRecord<'_>, task: RawTask) -> Option<Node> {
+        if !self.is_asked(record) {
+            return None;
+        }
+        let node = Node::with_offer(task, Kind::Scope)?;
+        record.offered.set(false);
+        Some(node)
+    }
+
+    /// Whether a request is offered in this poll to a scope that nothing is round.
+    #[inline]
+    pub(super) fn is_asked(&self, record: &PollRecord<'_>) -> bool {
+        record.offered.get() && record.task_id == self.waiter && record.scopes.is_empty()
     }
 
     /// It is over or gone: if this is the poll that it is noted in, the note goes too.
@@ -137,7 +166,7 @@ impl PlainAwait {
     }
 
     #[inline]
-    fn end_in(&self, record: &PollRecord<'_>) {
+    pub(super) fn end_in(&self, record: &PollRecord<'_>) {
         if record.plain_await.get() == self.number && record.task_id == self.waiter {
             record.plain_await.set(0);
         }

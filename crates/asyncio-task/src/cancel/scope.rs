@@ -66,7 +66,7 @@ pub(super) fn forget_elsewhere(slot: &mut Option<Node>, task: RawTask) {
 
 impl ScopePoll<'_> {
     /// Polls what is inside, or drops it: what is made there is below this scope.
-    #[inline]
+    #[inline(always)]
     pub(super) fn inside<R>(&mut self, f: impl FnOnce() -> R) -> R {
         /// Takes over the node that was made in the poll, also after a panic.
         struct Keep<'a>(&'a Scope, RawTask, &'a mut Option<Node>);

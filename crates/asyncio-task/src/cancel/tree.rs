@@ -199,13 +199,14 @@ impl Tree {
         })
     }
 
-    /// Adds an outermost forwarding node that has a request of the task.
+    /// Adds an outermost node that has a request of the task.
     pub(crate) fn insert_requested(
         &mut self,
+        kind: Kind,
         message: Option<Cow<'static, str>>,
     ) -> (Key, Effects) {
         let mut effects = Effects::default();
-        let node = self.insert(None, Kind::Forward);
+        let node = self.insert(None, kind);
         let request = Request { origin: Origin::Task, message };
         let open = Open { request, marks: 0, answered: false, epoch: Some(self.epoch) };
         let request = self.open.insert(open);
