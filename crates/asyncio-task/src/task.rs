@@ -102,6 +102,8 @@ unsafe impl<T: Send + Sync> Sync for Task<T> {}
 
 impl<T> Unpin for Task<T> {}
 
+const _: () = assert!(size_of::<Task<()>>() == 2 * size_of::<usize>(), "a handle is two words");
+
 impl<T> Task<T> {
     /// # Safety
     ///

@@ -1,6 +1,7 @@
 //! Awaiting something that can be cancelled itself: a cancel of the waiter goes to what it waits for, whose clean-up is awaited.
 
 use super::node::Node;
+use super::place::{Place, Seen};
 use super::plain::PlainAwait;
 use super::tree::Kind;
 use asyncio_base::hold::Hold;
@@ -16,29 +17,22 @@ use std::task::{Poll, Waker};
 ///     │ ended: a request came too late to         └──────────────────────────────► over, the outcome counts
 ///     └─ be passed on ──► UNWINDING
 /// ```
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Forward {
+    /// Where a request finds the wait.
     place: Place,
 }
 
-/// Where a request finds the wait.
-#[derive(Debug, Default)]
-enum Place {
-    /// Nowhere: it has not been pending, or not in a task.
-    #[default]
-    None,
-    /// All that its task waited for in the last poll.
-    Plain(PlainAwait),
-    /// In the tree.
-    Node(Node),
-    /// The request was raised: the waiter stays pending until it is dropped.
-    Unwinding,
+impl Default for Forward {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Forward {
     /// A fresh wait.
     pub const fn new() -> Self {
-        Forward { place: Place::None }
+        Forward { place: Place::NOWHERE }
     }
 
     /// Sends one poll of what is awaited through here: whether it has ended, and if so, whether it was cancelled. Ready when the outcome may be
@@ -69,9 +63,9 @@ impl Forward {
         cancel: impl FnOnce(Option<Cow<'static, str>>) -> bool,
     ) {
         // Nearly every wait begins like this, and ends with its next poll.
-        if let Place::None = self.place {
+        if let Seen::Nowhere = self.place.get() {
             if let Some(plain) = PlainAwait::begin(waker) {
-                return self.go_to(Place::Plain(plain));
+                return self.go_to(Place::plain(plain));
             }
         }
         self.pass_on_from_place(waker, cancel);
@@ -84,7 +78,7 @@ impl Forward {
         cancel: impl FnOnce(Option<Cow<'static, str>>) -> bool,
     ) {
         self.find_place(waker);
-        let Place::Node(node) = &mut self.place else { return };
+        let Some(node) = self.place.node_mut() else { return };
         node.set_waker(waker);
         if let Some(message) = node.begin_forward() {
             // Without the tree's lock: a cancel locks the tree of the task it is for.
@@ -96,23 +90,23 @@ impl Forward {
 
     /// Sees to it that a request finds this wait, which is about to be pending.
     fn find_place(&mut self, waker: &Waker) {
-        let claimed = match &self.place {
-            Place::Unwinding => return,
-            Place::Node(node) if node.is_here() => return,
-            Place::Plain(plain) => match plain.claim() {
+        let claimed = match self.place.get() {
+            Seen::Unwinding => return,
+            Seen::Node(node) if node.is_here() => return,
+            Seen::Plain(plain) => match plain.claim() {
                 None if plain.stays(waker) => return,
                 claimed => {
                     plain.end();
                     claimed
                 }
             },
-            Place::None | Place::Node(_) => match PlainAwait::begin(waker) {
-                Some(plain) => return self.place = Place::Plain(plain),
+            Seen::Nowhere | Seen::Node(_) => match PlainAwait::begin(waker) {
+                Some(plain) => return self.place = Place::plain(plain),
                 None => None,
             },
         };
         let node = claimed.or_else(|| Node::new(Kind::Forward));
-        self.place = node.map_or(Place::None, Place::Node);
+        self.place = node.map_or(Place::NOWHERE, Place::node);
     }
 
     /// To be called when what is awaited has ended, before its outcome is taken: true if the waiter has to stay pending, because a cancellation
@@ -120,10 +114,10 @@ impl Forward {
     #[must_use]
     #[inline]
     pub fn ended(&mut self, was_cancelled: bool) -> bool {
-        match &self.place {
-            Place::None => false,
-            Place::Plain(plain) if plain.ends_unasked() => {
-                self.go_to(Place::None);
+        match self.place.get() {
+            Seen::Nowhere => false,
+            Seen::Plain(plain) if plain.ends_unasked() => {
+                self.go_to(Place::NOWHERE);
                 false
             }
             _ => self.ended_in_place(was_cancelled),
@@ -138,15 +132,15 @@ impl Forward {
 
     #[inline(never)]
     fn ended_in_place(&mut self, was_cancelled: bool) -> bool {
-        let node = match std::mem::take(&mut self.place) {
-            Place::None => None,
-            Place::Plain(plain) => {
+        let node = match self.place.take() {
+            Seen::Nowhere => None,
+            Seen::Plain(plain) => {
                 plain.end();
                 plain.claim()
             }
-            Place::Node(node) => Some(node),
-            Place::Unwinding => {
-                self.place = Place::Unwinding;
+            Seen::Node(node) => Some(node),
+            Seen::Unwinding => {
+                self.place = Place::UNWINDING;
                 return true;
             }
         };
@@ -156,7 +150,7 @@ impl Forward {
             return false;
         }
         node.raise_to_parent(request);
-        self.place = Place::Unwinding;
+        self.place = Place::UNWINDING;
         true
     }
 }
@@ -164,7 +158,7 @@ impl Forward {
 impl Drop for Forward {
     #[inline]
     fn drop(&mut self) {
-        if let Place::Plain(plain) = &self.place {
+        if let Seen::Plain(plain) = self.place.get() {
             plain.end();
         }
     }

@@ -8,6 +8,7 @@ mod domain;
 mod forward;
 mod group;
 mod node;
+mod place;
 mod plain;
 mod scope;
 mod scopes;

@@ -44,6 +44,9 @@ const RANGE: u64 = 1 << 44;
 // Numbers, no protocol: loom need not see it, and its atomics cannot be statics.
 static NEXT_RANGE: AtomicU64 = AtomicU64::new(0);
 
+/// The greatest number that can be kept.
+const MOST: u64 = (usize::MAX >> 1) as u64;
+
 #[inline]
 fn next_number() -> Option<u64> {
     let next = LAST.try_with(|last| {
@@ -54,8 +57,8 @@ fn next_number() -> Option<u64> {
         last.set(next);
         next
     });
-    // A thread that is being torn down: there every await is a node.
-    next.ok()
+    // In a thread that is being torn down, or when the numbers are used up, every await is a node.
+    next.ok().filter(|&next| next <= MOST)
 }
 
 #[cold]
@@ -64,12 +67,10 @@ fn first_number() -> u64 {
 }
 
 /// An await that is, or was in an earlier poll, the plain one of a task.
-#[derive(Debug)]
-pub(crate) struct PlainAwait {
-    /// The number of the task.
-    waiter: u64,
-    number: u64,
-}
+///
+/// It is a number, and belongs to no task: one that is polled in another task later may be the plain one there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlainAwait(u64);
 
 /// The task of a record that is polled by no scope, if `waker` is its own.
 #[inline]
@@ -79,6 +80,18 @@ fn plain_task(record: &PollRecord<'_>, waker: &Waker) -> Option<RawTask> {
 }
 
 impl PlainAwait {
+    /// Not 0, and one bit shorter than a word.
+    #[inline]
+    pub(super) fn number(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The one with this number, `None` for 0.
+    #[inline]
+    pub(super) fn numbered(number: usize) -> Option<Self> {
+        (number != 0).then_some(PlainAwait(number as u64))
+    }
+
     /// Makes a pending await the plain one of this poll; `None` if it needs a node, or this is no task.
     #[inline]
     pub(crate) fn begin(waker: &Waker) -> Option<PlainAwait> {
@@ -94,7 +107,7 @@ impl PlainAwait {
         let is_free = record.plain_await.get() == 0;
         let number = is_free.then(next_number)??;
         record.plain_await.set(number);
-        Some(PlainAwait { waiter: record.task_id, number })
+        Some(PlainAwait(number))
     }
 
     /// Whether it can be the plain await of this poll, in which it is pending; then it is.
@@ -110,9 +123,9 @@ impl PlainAwait {
     #[inline]
     pub(super) fn stays_in(&self, record: &PollRecord<'_>) -> bool {
         let other = record.plain_await.get();
-        let stays = (other == 0 || other == self.number) && record.task_id == self.waiter;
+        let stays = other == 0 || other == self.0;
         if stays {
-            record.plain_await.set(self.number);
+            record.plain_await.set(self.0);
         }
         stays
     }
@@ -122,8 +135,7 @@ impl PlainAwait {
     pub(crate) fn claim(&self) -> Option<Node> {
         record::with(|record| {
             let record = record.filter(|record| record.offered.get())?;
-            let task = task_of(record).filter(|_| record.task_id == self.waiter)?;
-            let node = Node::with_offer(task, Kind::Forward)?;
+            let node = Node::with_offer(task_of(record)?, Kind::Forward)?;
             record.offered.set(false);
             Some(node)
         })
@@ -143,7 +155,7 @@ impl PlainAwait {
     /// Whether a request is offered in this poll to a scope that nothing is round.
     #[inline]
     pub(super) fn is_asked(&self, record: &PollRecord<'_>) -> bool {
-        record.offered.get() && record.task_id == self.waiter && record.scopes.is_empty()
+        record.offered.get() && record.scopes.is_empty()
     }
 
     /// It is over or gone: if this is the poll that it is noted in, the note goes too.
@@ -167,7 +179,7 @@ impl PlainAwait {
 
     #[inline]
     pub(super) fn end_in(&self, record: &PollRecord<'_>) {
-        if record.plain_await.get() == self.number && record.task_id == self.waiter {
+        if record.plain_await.get() == self.0 {
             record.plain_await.set(0);
         }
     }
