@@ -92,9 +92,9 @@ impl Loop {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, token) = spawn(future, Name(self), Options::default(), Location::caller());
+        let (made, token) = spawn(future, Name(self), Options::default(), Location::caller());
         token.into_iter().for_each(|token| self.push(token));
-        task
+        made.into_task()
     }
 
     /// Runs tokens until there are none.
@@ -680,9 +680,9 @@ impl Loop {
             members.enter(Some(task)).map(|key| child.enter(members, key)).is_ok()
         };
         let (child, location) = (Child::new(future), Location::caller());
-        let (task, token) = spawn_entered(child, Name(self), Options::default(), location, enter);
+        let (made, token) = spawn_entered(child, Name(self), Options::default(), location, enter);
         token.into_iter().for_each(|token| self.push(token));
-        task
+        made.into_task()
     }
 }
 

@@ -298,7 +298,9 @@ fn spawn_meets_close() {
             let future = async move { drop(captured) };
             let task = other.spawn(future, Options::default(), Location::caller());
             race();
-            task.handle()
+            match task {
+                Ok(task) | Err(task) => task.handle(),
+            }
         });
         assert_eq!(event_loop.close(), Ok(true));
         let task = spawner.join().unwrap();
@@ -320,7 +322,7 @@ fn wake_meets_close() {
             *left.lock() = Some(cx.waker().clone());
             Poll::<()>::Pending
         });
-        event_loop.spawn(future, Options::default(), Location::caller()).detach();
+        event_loop.spawn(future, Options::default(), Location::caller()).unwrap().detach();
         event_loop.stop();
         event_loop.run_forever().unwrap();
         let waker = slot.lock().take().unwrap();
@@ -386,7 +388,7 @@ fn tasks_are_shared_by_two_workers() {
                     stops.stop();
                 }
             };
-            event_loop.spawn(future, Options::default(), Location::caller()).detach();
+            event_loop.spawn(future, Options::default(), Location::caller()).unwrap().detach();
         }
         event_loop.run_forever().unwrap();
         assert_eq!(left.load(Relaxed), 0);
@@ -399,8 +401,8 @@ fn tasks_are_shared_by_two_workers() {
 fn main_waits_for_a_task_of_another_worker() {
     model("loop: main waits for a task of another worker", Some(2), || {
         let (event_loop, _) = loop_with_workers(2);
-        let task = event_loop.spawn(async { 7 }, Options::default(), Location::caller());
-        let idle = event_loop.spawn(async {}, Options::default(), Location::caller());
+        let task = event_loop.spawn(async { 7 }, Options::default(), Location::caller()).unwrap();
+        let idle = event_loop.spawn(async {}, Options::default(), Location::caller()).unwrap();
         let main = async {
             idle.await.unwrap();
             task.await.unwrap()

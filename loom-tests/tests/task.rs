@@ -111,9 +111,9 @@ impl Loop {
         self.cells.alive.fetch_add(1, Ordering::Relaxed);
         context.set(0, Some(Arc::new(Witness(UnsafeCell::new(()), self.cells.clone()))));
         let options = Options { name: None, context: ContextSlot::with(context) };
-        let (task, token) = spawn(future, Name(self), options, Location::caller());
+        let (made, token) = spawn(future, Name(self), options, Location::caller());
         token.into_iter().for_each(|token| self.tokens.push(token));
-        task
+        made.into_task()
     }
 
     /// Runs one token.

@@ -168,27 +168,31 @@ impl Loop {
 
     /// Makes a task and queues its first turn, from any thread.
     ///
-    /// On a closed loop the future is dropped, and the task has ended cancelled.
+    /// # Errors
+    ///
+    /// If the loop is closed: the future has been dropped, and the task has ended cancelled.
     #[inline(always)]
     pub fn spawn<F>(
         &self,
         future: F,
         options: Options,
         location: &'static Location<'static>,
-    ) -> Task<F::Output>
+    ) -> Result<Task<F::Output>, Task<F::Output>>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, token) = spawn(future, self.anywhere(), options, location);
-        if let Some(token) = token {
-            self.core.push(Entry::Task(token));
-        }
-        task
+        let (made, token) = spawn(future, self.anywhere(), options, location);
+        let Some(token) = token else { return Err(made.into_task()) };
+        self.core.push(Entry::Task(token));
+        Ok(made.into_task())
     }
 
-    /// As [`spawn`](Self::spawn), for a future that `enter` enters somewhere together with its task before that can run; or the task has ended
-    /// cancelled, if `enter` says no.
+    /// As [`spawn`](Self::spawn), for a future that `enter` enters somewhere together with its task before that can run.
+    ///
+    /// # Errors
+    ///
+    /// If the loop is closed, or `enter` says no: the future has been dropped, and the task has ended cancelled.
     #[inline(always)]
     pub fn spawn_entered<F>(
         &self,
@@ -196,18 +200,17 @@ impl Loop {
         options: Options,
         location: &'static Location<'static>,
         enter: impl FnOnce(&mut F, TaskHandle) -> bool,
-    ) -> Task<F::Output>
+    ) -> Result<Task<F::Output>, Task<F::Output>>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
         let scheduler = self.anywhere();
-        let (task, token) =
+        let (made, token) =
             asyncio_task::spawn_entered(future, scheduler, options, location, enter);
-        if let Some(token) = token {
-            self.core.push(Entry::Task(token));
-        }
-        task
+        let Some(token) = token else { return Err(made.into_task()) };
+        self.core.push(Entry::Task(token));
+        Ok(made.into_task())
     }
 
     /// As [`spawn`](Self::spawn), but on a worker of this loop the task has its first turn before this returns, unless too many lie in one
@@ -217,15 +220,16 @@ impl Loop {
         future: F,
         options: Options,
         location: &'static Location<'static>,
-    ) -> Task<F::Output>
+    ) -> Result<Task<F::Output>, Task<F::Output>>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, token) = spawn(future, self.anywhere(), options, location);
-        let left = if self.is_worker() { token.and_then(eager::run_first_turn) } else { token };
+        let (made, token) = spawn(future, self.anywhere(), options, location);
+        let Some(token) = token else { return Err(made.into_task()) };
+        let left = if self.is_worker() { eager::run_first_turn(token) } else { Some(token) };
         left.into_iter().for_each(|token| self.core.push(Entry::Task(token)));
-        task
+        Ok(made.into_task())
     }
 
     /// As [`spawn`](Self::spawn), for threads that race with `close`.
@@ -243,9 +247,7 @@ impl Loop {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, token) = spawn(future, self.anywhere(), options, location);
-        self.core.push(Entry::Task(token.ok_or(LoopClosed)?));
-        Ok(task)
+        self.spawn(future, options, location).map_err(|_cancelled| LoopClosed)
     }
 
     /// A task that has ended cancelled, its future dropped unpolled.
@@ -288,10 +290,10 @@ impl Loop {
         F::Output: 'static,
     {
         self.is_worker_zero().then(|| {
-            let (task, token) = spawn_local(future, Pinned(self.core), options, location);
+            let (made, token) = spawn_local(future, Pinned(self.core), options, location);
             let left = token.and_then(eager::run_first_turn);
             left.into_iter().for_each(|token| self.core.push_pinned(Entry::Task(token)));
-            task
+            made.into_task()
         })
     }
 
@@ -306,9 +308,9 @@ impl Loop {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let (task, token) = spawn_local(future, Pinned(self.core), options, location);
+        let (made, token) = spawn_local(future, Pinned(self.core), options, location);
         token.into_iter().for_each(|token| self.core.push_pinned(Entry::Task(token)));
-        task
+        made.into_task()
     }
 
     /// Whether it is a task of this loop.

@@ -63,8 +63,8 @@ pub use panics::{contain, panic_text};
 pub use ready::Ready;
 pub use runnable::{Ran, Runnable};
 pub use schedule::{
-    Host, Options, Schedule, ScheduleLocal, Unretrieved, spawn, spawn_cancelled, spawn_entered,
-    spawn_local,
+    Host, Made, Options, Schedule, ScheduleLocal, Unretrieved, spawn, spawn_cancelled,
+    spawn_entered, spawn_local,
 };
 pub use scoped::{BoxedChild, ChildSpawner, ScopedJoinHandle, ThreadScope, block_in_scope};
 pub use task::Task;

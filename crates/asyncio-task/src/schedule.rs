@@ -3,12 +3,14 @@
 use crate::cell;
 use crate::error::{CancelledError, JoinError};
 use crate::handle::TaskHandle;
+use crate::header::RawTask;
 use crate::id::TaskId;
 use crate::list::TaskList;
 use crate::runnable::Runnable;
 use crate::task::Task;
 use asyncio_base::context::{Context, ContextSlot};
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -63,13 +65,29 @@ pub struct Unretrieved {
     pub context: Context,
 }
 
-/// How a task is made.
+/// How a task is made; two words, so that what most tasks have, a context and no name, is handed on in registers.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// Its name, `Task-N` without one.
-    pub name: Option<Arc<str>>,
+    /// Its name, `Task-N` without one; boxed, to be one word.
+    pub name: Option<Box<Arc<str>>>,
     /// The context it runs in.
     pub context: ContextSlot,
+}
+
+/// The handle of a task that was just made, while it is handed up: one word, that becomes a [`Task`] where it stays.
+///
+/// A `Task` has room for the forwarding of a cancel, and is not copied from frame to frame before its first words have reached the memory.
+#[derive(Debug)]
+#[must_use = "the handle's claim on the task is given back by the `Task` that it becomes"]
+pub struct Made<T>(RawTask, PhantomData<T>);
+
+impl<T> Made<T> {
+    /// The handle.
+    #[inline]
+    pub fn into_task(self) -> Task<T> {
+        // SAFETY: `allocate` made the cell with `HANDLE` and an output of this type, and the bit has gone from hand to hand.
+        unsafe { Task::new(self.0) }
+    }
 }
 
 /// Makes a task. The token is its first turn; there is none if the list is closed: then the future has been dropped and the
@@ -99,7 +117,7 @@ pub fn spawn<F, S>(
     scheduler: S,
     options: Options,
     location: &'static Location<'static>,
-) -> (Task<F::Output>, Option<Runnable>)
+) -> (Made<F::Output>, Option<Runnable>)
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -121,7 +139,7 @@ pub fn spawn_entered<F, S>(
     options: Options,
     location: &'static Location<'static>,
     enter: impl FnOnce(&mut F, TaskHandle) -> bool,
-) -> (Task<F::Output>, Option<Runnable>)
+) -> (Made<F::Output>, Option<Runnable>)
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
@@ -146,9 +164,9 @@ where
     F::Output: Send + 'static,
     S: Schedule,
 {
-    let (task, token) = allocate(future, scheduler, options, location);
+    let (made, token) = allocate(future, scheduler, options, location);
     token.refuse(JoinError::cancelled(CancelledError::default()));
-    task
+    made.into_task()
 }
 
 /// As [`spawn`], for a future that stays on its thread: `scheduler` must run the task's tokens on the thread that calls this,
@@ -158,7 +176,7 @@ pub fn spawn_local<F, S>(
     scheduler: S,
     options: Options,
     location: &'static Location<'static>,
-) -> (Task<F::Output>, Option<Runnable>)
+) -> (Made<F::Output>, Option<Runnable>)
 where
     F: Future + 'static,
     F::Output: 'static,
@@ -181,18 +199,18 @@ fn make<F, S>(
     options: Options,
     location: &'static Location<'static>,
     enter: impl FnOnce(&Runnable) -> bool,
-) -> (Task<F::Output>, Option<Runnable>)
+) -> (Made<F::Output>, Option<Runnable>)
 where
     F: Future + 'static,
     F::Output: 'static,
     S: Schedule,
 {
-    let (task, token) = allocate(future, scheduler, options, location);
+    let (made, token) = allocate(future, scheduler, options, location);
     if enter(&token) && scheduler.host().tasks().insert(token.task()) {
-        return (task, Some(token));
+        return (made, Some(token));
     }
     token.refuse(JoinError::cancelled(CancelledError::default()));
-    (task, None)
+    (made, None)
 }
 
 /// A task that is in no list yet.
@@ -202,7 +220,7 @@ fn allocate<F, S>(
     scheduler: S,
     options: Options,
     location: &'static Location<'static>,
-) -> (Task<F::Output>, Runnable)
+) -> (Made<F::Output>, Runnable)
 where
     F: Future + 'static,
     F::Output: 'static,
@@ -210,8 +228,8 @@ where
 {
     let raw = cell::allocate(future, scheduler, options.context, location);
     if let Some(name) = options.name {
-        raw.header().cold().set_name(name);
+        raw.header().cold().set_name(*name);
     }
-    // SAFETY: `allocate` made the cell with `HANDLE` and one wake: one handle, one token.
-    unsafe { (Task::new(raw), Runnable::new(raw)) }
+    // The cell was made with `HANDLE` and one wake: one handle, one token.
+    (Made(raw, PhantomData), Runnable::new(raw))
 }

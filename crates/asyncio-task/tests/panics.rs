@@ -182,7 +182,8 @@ fn a_bad_destructor_of_a_context_value_is_reported_when_the_cell_is_freed() {
     let context = TaskContext::new();
     context.set(1, Some(Arc::new(Bomb("context value"))));
     let options = Options { name: None, context: ContextSlot::with(context) };
-    let (task, token) = spawn(async {}, Name(lp), options, Location::caller());
+    let (made, token) = spawn(async {}, Name(lp), options, Location::caller());
+    let task = made.into_task();
     Name(lp).schedule(token.unwrap());
     let handle = task.handle();
     drop(task);

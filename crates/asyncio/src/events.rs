@@ -465,11 +465,11 @@ impl EventLoop {
             return TaskBuilder::on(self).create_task_at(future, location);
         }
         let options = Options { name: None, context: copied_context() };
-        let task = self.0.scheduler.spawn(future, options, location);
-        if task.done() {
-            self.refuse_if_closed();
+        let made = self.0.scheduler.spawn(future, options, location);
+        match made {
+            Ok(task) => task,
+            Err(cancelled) => self.refused(cancelled),
         }
-        task
     }
 
     /// A task that `enter` enters somewhere before it can run: see [`EventLoop::create_task_at`]. For loops without a task factory.
@@ -487,20 +487,20 @@ impl EventLoop {
         F::Output: Send + 'static,
     {
         let options = Options { name: None, context };
-        let task = self.0.scheduler.spawn_entered(future, options, location, enter);
-        if task.done() {
-            self.refuse_if_closed();
+        match self.0.scheduler.spawn_entered(future, options, location, enter) {
+            Ok(task) => task,
+            Err(cancelled) => self.refused(cancelled),
         }
-        task
     }
 
     /// A task made while the loop is being closed has ended already, as a destructor may not panic; on a closed loop that is misuse.
     #[cold]
     #[track_caller]
-    fn refuse_if_closed(&self) {
+    fn refused<T>(&self, cancelled: Task<T>) -> Task<T> {
         if self.is_closed() && !self.runs_here() {
             panic!("{LoopClosed}");
         }
+        cancelled
     }
 
     #[inline]
@@ -516,14 +516,14 @@ impl EventLoop {
         F: std::future::Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let task = match is_eager {
+        let made = match is_eager {
             false => self.0.scheduler.spawn(future, options, location),
             true => self.0.scheduler.spawn_eager(future, options, location),
         };
-        if task.done() {
-            self.refuse_if_closed();
+        match made {
+            Ok(task) => task,
+            Err(cancelled) => self.refused(cancelled),
         }
-        task
     }
 
     /// Makes a task of a future that stays on this thread.

@@ -165,7 +165,7 @@ impl TaskBuilder {
         let event_loop = self.event_loop.clone();
         let made = event_loop.ask_factory(self);
         let context = made.context.map_or_else(copied_context, ContextSlot::with);
-        let options = Options { name: made.name, context };
+        let options = Options { name: made.name.map(Box::new), context };
         (event_loop, options, made.eager_start.unwrap_or(false))
     }
 

@@ -278,7 +278,8 @@ impl Rig {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.event_loop.spawn(future, Options::default(), Location::caller())
+        let made = self.event_loop.spawn(future, Options::default(), Location::caller());
+        made.unwrap_or_else(|cancelled| cancelled)
     }
 
     /// A task that notes each of its turns and waits after the first.

@@ -82,10 +82,10 @@ impl Loop {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (task, token) =
+        let (made, token) =
             asyncio_task::spawn(future, Name(self), Options::default(), Location::caller());
         token.into_iter().for_each(|token| Name(self).schedule(token));
-        task
+        made.into_task()
     }
 
     /// As [`spawn`](Self::spawn), for a future that stays on this thread.
@@ -95,10 +95,10 @@ impl Loop {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let (task, token) =
+        let (made, token) =
             asyncio_task::spawn_local(future, Name(self), Options::default(), Location::caller());
         token.into_iter().for_each(|token| Name(self).schedule(token));
-        task
+        made.into_task()
     }
 
     /// Runs the oldest token; false if there is none.

@@ -266,7 +266,7 @@ impl Sim {
         let event_loop = runner.get_loop();
         set_event_loop(Some(&event_loop));
         let context = ContextSlot::with(Context::new());
-        let options = Options { name: Some("main".into()), context };
+        let options = Options { name: Some(Box::new("main".into())), context };
         let main = main.into_future();
         let run = || event_loop.run_main_at(main, options, place, |_task| {});
         let outcome = catch_unwind(AssertUnwindSafe(run));
