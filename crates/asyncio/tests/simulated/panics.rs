@@ -65,8 +65,8 @@ impl<F: Future> Future for Fragile<F> {
         }
         let waker = fragile(cx.waker().clone());
         let polled = self.future.as_mut().poll(&mut Context::from_waker(&waker));
-        // Not dropped here: that is a place.
-        std::mem::forget(unbox(waker));
+        // The waker inside, which is no place: the drop of the fragile one would be.
+        drop(unbox(waker));
         polled.map(|_| Output)
     }
 }
