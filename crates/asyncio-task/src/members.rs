@@ -139,11 +139,6 @@ impl Members {
         }
     }
 
-    /// Whether the group takes members.
-    pub fn is_open(&self) -> bool {
-        self.phase() == Phase::Open
-    }
-
     /// How far the group is.
     pub fn phase(&self) -> Phase {
         self.0.lock().phase

@@ -7,8 +7,8 @@
 mod together;
 
 use asyncio::{
-    ExceptionGroup, Task, TaskGroup, catch_cancelled, create_task, current_task, run, secs, sleep,
-    timeout, with_finally, yield_now,
+    ExceptionGroup, Task, TaskBuilder, TaskGroup, catch_cancelled, create_task, current_task,
+    eager_task_factory, get_running_loop, run, secs, sleep, timeout, with_finally, yield_now,
 };
 use std::convert::Infallible;
 use std::future::{Future, pending};
@@ -620,6 +620,34 @@ fn an_aborting_group_gives_a_task_that_has_ended() {
         assert_eq!(outcome.unwrap_err().exceptions(), [Oops::ZeroDivision]);
     });
     assert_eq!(seen.take(), ["dropped unpolled"]);
+}
+
+/// A loop's task factory has a say in the tasks of a group, but is not asked for one that the group does not take.
+#[test]
+fn a_task_factory_is_asked_for_what_the_group_takes() {
+    run(async {
+        let asked = Arc::new(Mutex::new(0));
+        let counts = asked.clone();
+        get_running_loop().set_task_factory(Some(move |builder| {
+            *counts.lock().unwrap() += 1;
+            eager_task_factory(builder)
+        }));
+        let mut group = None;
+        let outcome: Outcome<Task<()>> = Group::scope(async |tg| {
+            group = Some(tg.clone());
+            assert_eq!(tg.spawn(async { 1 }).value(), Some(&1));
+            let waits = tg.spawn(pending::<()>());
+            tg.cancel();
+            assert!(tg.spawn(async {}).cancelled());
+            Ok(waits)
+        })
+        .await;
+        assert!(outcome.unwrap().cancelled());
+        let made = catch_unwind(AssertUnwindSafe(|| group.unwrap().spawn(async {})));
+        assert_eq!(made.unwrap_err().downcast_ref::<&str>(), Some(&"this TaskGroup is finished"));
+        assert_eq!(*asked.lock().unwrap(), 2);
+        get_running_loop().set_task_factory(None::<fn(TaskBuilder) -> TaskBuilder>);
+    });
 }
 
 /// CPython test_taskgroups: test_taskgroup_cancel_body, test_taskgroup_cancel_before_create_task (3.15)
