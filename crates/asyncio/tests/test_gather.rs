@@ -327,7 +327,7 @@ fn a_second_cancel_of_the_awaiter_reaches_the_child_too() {
 #[test]
 fn of_shields_in_a_gather_only_the_shields_die() {
     run(async {
-        let inner = [create_task(sleep(secs(0.01))), create_task(sleep(secs(0.01)))];
+        let inner = [create_task(sleep(secs(60.0))), create_task(sleep(secs(60.0)))];
         let handles: Vec<_> = inner.iter().map(Task::handle).collect();
         let waiter = create_task(async move { gather(inner.map(shield)).await.is_ok() });
         settle().await;
