@@ -34,6 +34,7 @@ mod here;
 mod home;
 pub mod idle;
 pub mod lane;
+mod look;
 mod pace;
 pub mod parker;
 pub mod promise;

@@ -2,14 +2,14 @@
 //!
 //! A pass collects, without blocking if there is work, what has become due (descriptors, then timers), then runs exactly the entries that
 //! are queued at that moment: what they queue waits for the next pass. With one worker that is asyncio's iteration, in asyncio's order:
-//! queued earlier, then I/O, then timers. With several a pass may be shorter, so that the looks at the descriptors keep their pace, and others
-//! may take of the entries.
+//! queued earlier, then I/O, then timers. With several a pass may be shorter, so that the looks at the descriptors keep their pace, others
+//! may take of the entries, and what a look has woken may go first.
 //!
-//! `search.rs` has what a worker does that has nothing to run.
+//! `look.rs` has how it collects, `search.rs` what it does with nothing to run.
 
 use crate::callback::Handle;
 use crate::core::{Core, Rouse};
-use crate::driver::{Step, Wait};
+use crate::driver::Step;
 use crate::event_loop::Loop;
 use crate::here::become_current;
 pub use crate::here::is_worker;
@@ -21,7 +21,6 @@ use crate::watch::{Rounds, Vigil};
 use asyncio_base::record;
 use asyncio_task::{Ran, Runnable, TaskId};
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::iter;
 use std::ptr;
 use std::rc::Rc;
@@ -43,7 +42,7 @@ pub(crate) struct Worker {
     /// Whether there are other workers that may be up.
     pub(crate) has_others: bool,
     /// In the driver: what is woken there is shared once, afterwards.
-    batching: Cell<bool>,
+    pub(crate) batching: Cell<bool>,
     /// Counts as a searcher.
     pub(crate) searching: Cell<bool>,
     /// Its time to sleep was up: it takes also a queue's only entry.
@@ -137,7 +136,7 @@ impl Worker {
         if shares { self.rouse_for_share() } else { Rouse::Nobody }
     }
 
-    fn rouse_for_share(&self) -> Rouse {
+    pub(crate) fn rouse_for_share(&self) -> Rouse {
         self.core.idle.worker_to_share_with().map_or(Rouse::Nobody, Rouse::Worker)
     }
 
@@ -228,56 +227,6 @@ impl Worker {
 
     fn has_entries(&self) -> bool {
         !self.queue.is_empty() || self.pinned.as_ref().is_some_and(|pinned| !pinned.is_empty())
-    }
-
-    /// Looks at the timers, and at the descriptors if it is time for it.
-    #[inline]
-    fn glance(&self) {
-        if self.pace.is_due() {
-            self.look();
-        } else if self.event_loop.driver().is_due(self.shard.index) {
-            self.turn(Wait::TimersOnly);
-        }
-    }
-
-    /// Looks at the descriptors, unless somebody else does, and at the timers.
-    #[inline(never)]
-    fn look(&self) {
-        let right = self.core.driving.try_take();
-        // Without the right somebody else looks.
-        self.turn(if right.is_some() { Wait::No } else { Wait::TimersOnly });
-        drop(right);
-        let now = self.event_loop.driver().now();
-        self.pace.looked(now);
-        if self.has_others {
-            self.look_after_others(now);
-        }
-    }
-
-    /// Lets the driver wake what is ready; then tells others, if that is more than this worker can run at once.
-    pub(crate) fn turn(&self, wait: Wait) {
-        let queued = self.queue.len();
-        self.batching.set(true);
-        self.event_loop.driver().turn(self.shard.index, wait);
-        self.batching.set(false);
-        if !self.has_others {
-            self.take_injected_behind(queued);
-        } else if self.queue.len() > 1 {
-            self.core.rouse(self.rouse_for_share());
-        }
-    }
-
-    /// Takes what other threads have brought during a turn of the driver, and puts it behind the first `queued` entries: before what the turn itself
-    /// has queued. So a thread that calls in, and then makes a descriptor ready, is served in that order, as by asyncio. For the only worker.
-    fn take_injected_behind(&self, queued: usize) {
-        if self.queue.len() == queued || !self.core.has_injected() {
-            return;
-        }
-        let mut entries: VecDeque<Entry> = iter::from_fn(|| self.queue.pop()).collect();
-        let woken = entries.split_off(queued.min(entries.len()));
-        entries.into_iter().for_each(|entry| self.queue.push(entry));
-        self.core.take_injected(&self.queue);
-        woken.into_iter().for_each(|entry| self.queue.push(entry));
     }
 
     /// For one worker among several: what is its own, and what of the rest can be run before the next look at the descriptors, or all while no other

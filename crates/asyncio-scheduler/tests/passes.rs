@@ -9,7 +9,7 @@ use asyncio_task::Options;
 use common::{Rig, yield_now};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -93,6 +93,44 @@ fn what_came_during_a_look_comes_before_what_it_found() {
     });
     rig.pass();
     assert_eq!(rig.log.take(), ["queued", "called in", "io", "more io"]);
+}
+
+/// With several workers who waits for an answer has it before the tasks that compute beside it.
+#[test]
+fn among_many_what_a_look_has_woken_comes_before_the_few_that_were_queued() {
+    let rig = Rig::with_workers(2);
+    rig.driver.stop_clock();
+    let inner = rig.clone();
+    rig.run(async move {
+        let busy = ["A", "B"].map(|name| {
+            let log = inner.log.clone();
+            inner.spawn(async move {
+                loop {
+                    log.note(name);
+                    yield_now().await;
+                }
+            })
+        });
+        // The first look is over, and another comes.
+        yield_now().await;
+        let other = inner.clone();
+        let answered = Arc::new(AtomicBool::new(false));
+        let is_answered = answered.clone();
+        inner.driver.on_io(move || {
+            other.log.take();
+            let log = other.log.clone();
+            let answer = async move {
+                log.note("io");
+                is_answered.store(true, Ordering::Relaxed);
+            };
+            other.spawn(answer).detach();
+        });
+        while !answered.load(Ordering::Relaxed) {
+            yield_now().await;
+        }
+        busy.iter().for_each(|task| assert!(task.cancel()));
+    });
+    assert_eq!(rig.log.take()[0], "io");
 }
 
 #[test]

@@ -161,11 +161,11 @@ impl Driver for MockDriver {
     }
 
     fn random(&self, _bound: usize) -> usize {
-        unreachable!("one worker has nothing to choose")
+        0
     }
 
     fn start_thread(&self, _: String, _: Box<dyn FnOnce() + Send>) -> io::Result<Join> {
-        unreachable!("one worker is the thread that runs the loop")
+        Err(io::Error::other("no threads here"))
     }
 
     fn as_worker(&self, _: usize, _: &mut dyn FnMut()) {
@@ -208,8 +208,8 @@ impl Reporter for MockReporter {
         self.note(format!("destroyed: {}", task.get_name()));
     }
 
-    fn worker_refused(&self, _: usize, _: io::Error) {
-        unreachable!("one worker is the thread that runs the loop")
+    fn worker_refused(&self, _: usize, error: io::Error) {
+        self.note(format!("worker refused: {error}"));
     }
 
     fn unretrieved(&self, task: Unretrieved, error: &JoinError) {
@@ -250,9 +250,14 @@ impl Drop for Rig {
 
 impl Rig {
     pub fn new() -> Self {
+        Self::with_workers(1)
+    }
+
+    /// Of several workers only the first gets a thread.
+    pub fn with_workers(workers: usize) -> Self {
         let log = Log::default();
         let driver = Arc::new(MockDriver::default());
-        let event_loop = Loop::new(1, driver.clone(), Arc::new(MockReporter(log.clone())));
+        let event_loop = Loop::new(workers, driver.clone(), Arc::new(MockReporter(log.clone())));
         Rig { event_loop, driver, log, is_first: true }
     }
 

@@ -1,0 +1,75 @@
+//! How a busy worker collects what has become due: descriptors at their pace, timers in between.
+
+use crate::driver::Wait;
+use crate::run_queue::Entry;
+use crate::worker::Worker;
+use std::collections::VecDeque;
+use std::iter;
+
+/// Entries that a look may put others before, as each is taken and put back.
+const FEW: usize = 16;
+
+impl Worker {
+    /// Looks at the timers, and at the descriptors if it is time for it.
+    #[inline]
+    pub(crate) fn glance(&self) {
+        if self.pace.is_due() {
+            self.look();
+        } else if self.event_loop.driver().is_due(self.shard.index) {
+            self.turn(Wait::TimersOnly);
+        }
+    }
+
+    /// Looks at the descriptors, unless somebody else does, and at the timers.
+    #[inline(never)]
+    fn look(&self) {
+        let queued = self.queue.len();
+        let right = self.core.driving.try_take();
+        // Without the right somebody else looks.
+        self.turn(if right.is_some() { Wait::No } else { Wait::TimersOnly });
+        drop(right);
+        let now = self.event_loop.driver().now();
+        self.pace.looked(now);
+        if self.has_others {
+            self.put_woken_first(queued);
+            self.look_after_others(now);
+        }
+    }
+
+    /// Puts what a look has woken before the few entries that were queued already: beside tasks that compute, whoever waits for an answer has it
+    /// sooner. One of the others still has its turn before the next look, so that none starves. An only worker keeps asyncio's order.
+    fn put_woken_first(&self, queued: usize) {
+        let woken = self.queue.len().saturating_sub(queued);
+        if (1..=FEW).contains(&queued) && (1..self.pace.left()).contains(&woken) {
+            iter::from_fn(|| self.queue.pop())
+                .take(queued)
+                .for_each(|entry| self.queue.push(entry));
+        }
+    }
+
+    /// Lets the driver wake what is ready; then tells others, if that is more than this worker can run at once.
+    pub(crate) fn turn(&self, wait: Wait) {
+        let queued = self.queue.len();
+        self.batching.set(true);
+        self.event_loop.driver().turn(self.shard.index, wait);
+        self.batching.set(false);
+        if !self.has_others {
+            self.take_injected_behind(queued);
+        } else if self.queue.len() > 1 {
+            self.core.rouse(self.rouse_for_share());
+        }
+    }
+
+    /// Takes what other threads have brought during a turn of the driver, and puts it behind the first `queued` entries: before what the turn itself
+    /// has queued. So a thread that calls in, and then makes a descriptor ready, is served in that order, as by asyncio. For the only worker.
+    fn take_injected_behind(&self, queued: usize) {
+        if self.queue.len() == queued || !self.core.has_injected() {
+            return;
+        }
+        let mut entries: VecDeque<Entry> = iter::from_fn(|| self.queue.pop()).collect();
+        let woken = entries.split_off(queued.min(entries.len()));
+        entries.into_iter().for_each(|entry| self.queue.push(entry));
+        self.core.take_injected(&self.queue);
+        woken.into_iter().for_each(|entry| self.queue.push(entry));
+    }
+}
