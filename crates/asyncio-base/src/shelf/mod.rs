@@ -1,9 +1,8 @@
 //! Memory that was freed, kept for the next use: a task, a callback, a settable future cost no call of the allocator once their thread is warm.
 //!
 //! Each thread has a shelf, and only that thread touches it: no lock, no atomic. A block goes to the shelf of the thread that frees it, which
-//! under several workers may be another one than it came from; a shelf that is full gives to the allocator, one that is empty takes from
-//! it, so blocks that go one way only cost what they cost without shelves. A thread keeps at most [`MOST_BYTES`], and gives them
-//! back when it ends.
+//! under several workers may be another one than it came from; a shelf that is full gives to the [depot], in batches, one that is empty takes from
+//! there, and with the depot full or empty it is the allocator. A thread keeps at most [`MOST_BYTES`], and gives them back when it ends.
 //!
 //! # Blocks
 //!
@@ -14,9 +13,11 @@
 //! Under the sanitizers and loom all memory is fresh: what is used after it was freed is found only if nobody has it again.
 
 mod arc;
+mod depot;
 
 pub use self::arc::{Counted, ShelfArc, ShelfWeak};
 
+use self::depot::Batch;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
@@ -79,9 +80,12 @@ impl Shelf {
     /// The block is of this class, and nobody has it any more.
     #[inline]
     unsafe fn put(&self, class: usize, block: Layout, at: NonNull<u8>) -> bool {
-        let bytes = self.bytes.get() + block.size();
+        let mut bytes = self.bytes.get() + block.size();
         if bytes > MOST_BYTES {
-            return false;
+            if !self.give_batch(class, block) {
+                return false;
+            }
+            bytes = self.bytes.get() + block.size();
         }
         let (at, next) = (at.cast::<Block>(), self.first[class].get());
         // SAFETY: the block is ours, larger than a word and aligned for one.
@@ -89,6 +93,45 @@ impl Shelf {
         self.first[class].set(at.as_ptr());
         self.bytes.set(bytes);
         true
+    }
+}
+
+impl Shelf {
+    /// Puts a batch of the depot on the shelf, which has no block of this class, and takes the first.
+    #[inline(never)]
+    fn restock(&self, class: usize, block: Layout) -> Option<NonNull<u8>> {
+        let bytes = self.bytes.get() + depot::BATCH * block.size();
+        if bytes > MOST_BYTES {
+            return None;
+        }
+        let Batch(first) = depot::take(class, block.size())?;
+        self.first[class].set(first);
+        self.bytes.set(bytes);
+        self.take(class, block)
+    }
+
+    /// Gives a batch of blocks of this class to the depot; false if there are not so many, or no room.
+    #[cold]
+    fn give_batch(&self, class: usize, block: Layout) -> bool {
+        let first = self.first[class].get();
+        let mut last = first;
+        for _ in 1..depot::BATCH {
+            // SAFETY: what is on the shelf leads to the next block, or to none.
+            let Some(here) = (unsafe { last.as_ref() }) else { return false };
+            last = here.next;
+        }
+        // SAFETY: as above.
+        let Some(here) = (unsafe { last.as_mut() }) else { return false };
+        let rest = std::mem::replace(&mut here.next, ptr::null_mut());
+        let given = depot::give(class, block.size(), Batch(first));
+        match &given {
+            Ok(()) => {
+                self.first[class].set(rest);
+                self.bytes.set(self.bytes.get() - depot::BATCH * block.size());
+            }
+            Err(_refused) => here.next = rest,
+        }
+        given.is_ok()
     }
 }
 
@@ -110,7 +153,9 @@ fn take_block(class: Option<(usize, Layout)>, layout: Layout) -> NonNull<u8> {
     match class {
         // A thread whose shelf is gone takes from the allocator.
         Some((class, block)) => {
-            let kept = SHELF.try_with(|shelf| shelf.take(class, block)).ok().flatten();
+            let take =
+                |shelf: &Shelf| shelf.take(class, block).or_else(|| shelf.restock(class, block));
+            let kept = SHELF.try_with(take).ok().flatten();
             kept.unwrap_or_else(|| fresh(block))
         }
         None => fresh(layout),
@@ -206,12 +251,39 @@ mod tests {
     }
 
     #[test]
+    fn what_one_thread_has_too_much_of_comes_to_another() {
+        type Cell = [usize; 50];
+        struct Sent(Vec<NonNull<Cell>>);
+        // SAFETY: whoever has it has the memory.
+        unsafe impl Send for Sent {}
+        impl Sent {
+            fn free_all(self) {
+                // SAFETY: allocated below, given back once.
+                self.0.into_iter().for_each(|cell| unsafe { free(cell) });
+            }
+        }
+        const COUNT: usize = 2 * MOST_BYTES / size_of::<Cell>();
+        let cells: Vec<_> = (0..COUNT).map(|_| allocate::<Cell>()).collect();
+        let sent = Sent(cells.clone());
+        std::thread::spawn(move || sent.free_all()).join().unwrap();
+        let (class, _) = class_of(Layout::new::<Cell>()).unwrap();
+        let batches = depot::count(class);
+        assert!(batches > 0);
+        let again: Vec<_> = (0..depot::BATCH).map(|_| allocate::<Cell>()).collect();
+        assert!(again.iter().all(|cell| cells.contains(cell)));
+        assert_eq!(depot::count(class), batches - 1);
+        Sent(again).free_all();
+    }
+
+    #[test]
     fn a_shelf_is_never_fuller_than_it_may_be() {
         type Cell = [usize; 30];
         let cells: Vec<_> = (0..4000).map(|_| allocate::<Cell>()).collect();
         // SAFETY: allocated above, given back once.
         cells.into_iter().for_each(|cell| unsafe { free(cell) });
         let kept = SHELF.with(|shelf| shelf.bytes.get());
-        assert!(kept <= MOST_BYTES && kept > MOST_BYTES - size_of::<Cell>() - STEP);
+        assert!(
+            kept <= MOST_BYTES && kept > MOST_BYTES - depot::BATCH * (size_of::<Cell>() + STEP)
+        );
     }
 }
