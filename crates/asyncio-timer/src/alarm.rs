@@ -33,8 +33,6 @@
 //! The CAS may hit a `parked_until` of a later round than the one that was read: then the unpark ends that round's sleep.
 //! It never replaces a 0 by a 0: a plain swap would, and loom takes such a store for one that may follow the next MAX.
 //!
-//! A parker may sleep for a while beyond m: then what is due in between is late by that while, and nothing is lost.
-//!
 //! An inserter whose deadline is not earlier than `next` skips steps 2 to 4: whoever lowered `next` so far goes through
 //! them. `next` may be too early, after a cancellation: that costs the parker one look, never a timer.
 //!

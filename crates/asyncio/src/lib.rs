@@ -18,7 +18,6 @@ mod gather;
 mod handles;
 mod in_place;
 pub mod net;
-mod pace;
 mod resolve;
 mod runners;
 #[cfg(all(unix, feature = "signal"))]

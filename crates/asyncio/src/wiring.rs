@@ -5,7 +5,6 @@
 //! lane's; who looks at the descriptors serves them all. One worker at a time serves the lane's, so that callbacks are queued in their order;
 //! another that finds it at work goes on, and if a callback became due meanwhile does not sleep.
 
-use crate::pace::Pace;
 use crate::resolve::OnRunningLoop;
 use crate::signals::Signals;
 use crate::sim::seams::{SimClock, SimSystem};
@@ -37,7 +36,6 @@ pub(crate) struct Wiring {
     timers: Arc<Timers>,
     reactor: Arc<Reactor>,
     lane_timers: LaneTimers<Handle>,
-    pace: Pace,
     /// Held, never waited for, by the worker that moves due callbacks to the lane.
     serving_lane: Mutex<()>,
     resolver: Arc<dyn Resolve>,
@@ -82,7 +80,6 @@ impl Wiring {
             timers,
             reactor,
             lane_timers,
-            pace: Pace::default(),
             serving_lane: Mutex::new(()),
             resolver,
             scheduler: OnceLock::new(),
@@ -237,12 +234,9 @@ impl Wiring {
     fn sleep(&self, limit: Duration) {
         self.lane_timers.refresh();
         let deadline = self.timers.park_with(|| self.lane_timers.earliest_after_fence());
-        let left = |deadline: u64| {
-            let now = self.timers.now_nanos();
-            Duration::from_nanos(self.pace.until(deadline, now).saturating_sub(now))
-        };
+        let until = |at: u64| Duration::from_nanos(at.saturating_sub(self.timers.now_nanos()));
         // Without a deadline and without a limit nothing bounds the wait, and no clock is read.
-        let timeout = deadline.map(left).unwrap_or(Duration::MAX).min(limit);
+        let timeout = deadline.map(until).unwrap_or(Duration::MAX).min(limit);
         self.look_at_descriptors((timeout != Duration::MAX).then_some(timeout.min(LONGEST_SLEEP)));
         self.timers.unparked();
     }
