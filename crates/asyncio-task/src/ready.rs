@@ -90,6 +90,12 @@ impl Ready {
         drop(ended);
         drop(stale);
     }
+
+    /// Nobody is to be woken any more.
+    pub fn stop(&self) {
+        let waiter = self.ended.lock().waiter.take();
+        drop(waiter);
+    }
 }
 
 impl fmt::Debug for Ready {

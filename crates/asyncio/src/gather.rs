@@ -57,7 +57,12 @@ impl<C: Children> Gathering<C> {
         // With `all` whoever waits is cancelled even if every child went on with its work.
         let was_cancelled =
             all || failed.is_some_and(|index| self.children.child(index).cancelled());
-        if self.forward.ended(was_cancelled) { Poll::Pending } else { Poll::Ready(failed) }
+        if self.forward.ended(was_cancelled) {
+            return Poll::Pending;
+        }
+        // Now rather than with the gather: should the waker's destructor panic, the results are still with their tasks.
+        self.ready.stop();
+        Poll::Ready(failed)
     }
 
     /// A cancel of the whole, from outside.
