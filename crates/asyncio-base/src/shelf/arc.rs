@@ -105,24 +105,32 @@ impl<T: ?Sized> ShelfArc<T> {
     /// The last pointer is gone.
     #[inline(never)]
     fn free(&mut self) {
-        let _last =
+        let memory =
             Memory(&self.counted().weak, Layout::for_value(self.counted()), self.counted.cast());
         // SAFETY: nobody else has the value any more.
         unsafe { ptr::drop_in_place(&raw mut (*self.counted.as_ptr()).value) }
+        // Here rather than in drop glue, which is shared with the way of a panic: the layout is known, so what is left is a few instructions.
+        ManuallyDrop::new(memory).release();
     }
 }
 
 /// One count of `weak`, also after a panic of the value's destructor.
 struct Memory<'a>(&'a AtomicUsize, Layout, NonNull<u8>);
 
-impl Drop for Memory<'_> {
-    #[inline]
-    fn drop(&mut self) {
+impl Memory<'_> {
+    #[inline(always)]
+    fn release(&mut self) {
         let &mut Memory(weak, layout, memory) = self;
         if weak.load(Ordering::Acquire) == 1 || weak.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: `new` got the block for this layout; the value is dropped, and nobody else has the memory.
             unsafe { free_block(class_of(layout), layout, memory) }
         }
+    }
+}
+
+impl Drop for Memory<'_> {
+    fn drop(&mut self) {
+        self.release();
     }
 }
 

@@ -80,25 +80,33 @@ impl Shelf {
     /// The block is of this class, and nobody has it any more.
     #[inline]
     unsafe fn put(&self, class: usize, block: Layout, at: NonNull<u8>) -> bool {
-        let mut bytes = self.bytes.get() + block.size();
+        let bytes = self.bytes.get() + block.size();
         if bytes > MOST_BYTES {
-            if !self.give_batch(class, block) {
-                return false;
-            }
-            bytes = self.bytes.get() + block.size();
+            // SAFETY: as the caller promises.
+            return unsafe { self.put_when_full(class, block, at) };
         }
+        // SAFETY: as above.
+        unsafe { self.put_down(class, bytes, at) };
+        true
+    }
+
+    /// Adds a block, with which there are so many bytes.
+    ///
+    /// # Safety
+    ///
+    /// As for [`put`](Self::put).
+    #[inline(always)]
+    unsafe fn put_down(&self, class: usize, bytes: usize, at: NonNull<u8>) {
         let (at, next) = (at.cast::<Block>(), self.first[class].get());
         // SAFETY: the block is ours, larger than a word and aligned for one.
         unsafe { at.write(Block { next }) };
         self.first[class].set(at.as_ptr());
         self.bytes.set(bytes);
-        true
     }
 }
 
 impl Shelf {
     /// Puts a batch of the depot on the shelf, which has no block of this class, and takes the first.
-    #[inline(never)]
     fn restock(&self, class: usize, block: Layout) -> Option<NonNull<u8>> {
         let bytes = self.bytes.get() + depot::BATCH * block.size();
         if bytes > MOST_BYTES {
@@ -110,8 +118,23 @@ impl Shelf {
         self.take(class, block)
     }
 
-    /// Gives a batch of blocks of this class to the depot; false if there are not so many, or no room.
+    /// As [`put`](Self::put), if the depot takes a batch.
+    ///
+    /// # Safety
+    ///
+    /// As there.
     #[cold]
+    #[inline(never)]
+    unsafe fn put_when_full(&self, class: usize, block: Layout, at: NonNull<u8>) -> bool {
+        let given = self.give_batch(class, block);
+        if given {
+            // SAFETY: as the caller promises.
+            unsafe { self.put_down(class, self.bytes.get() + block.size(), at) };
+        }
+        given
+    }
+
+    /// Gives a batch of blocks of this class to the depot; false if there are not so many, or no room.
     fn give_batch(&self, class: usize, block: Layout) -> bool {
         let first = self.first[class].get();
         let mut last = first;
@@ -153,13 +176,19 @@ fn take_block(class: Option<(usize, Layout)>, layout: Layout) -> NonNull<u8> {
     match class {
         // A thread whose shelf is gone takes from the allocator.
         Some((class, block)) => {
-            let take =
-                |shelf: &Shelf| shelf.take(class, block).or_else(|| shelf.restock(class, block));
-            let kept = SHELF.try_with(take).ok().flatten();
-            kept.unwrap_or_else(|| fresh(block))
+            let kept = SHELF.try_with(|shelf| shelf.take(class, block)).ok().flatten();
+            kept.unwrap_or_else(|| restocked(class, block))
         }
         None => fresh(layout),
     }
+}
+
+/// A block for a thread whose shelf has none.
+#[cold]
+#[inline(never)]
+fn restocked(class: usize, block: Layout) -> NonNull<u8> {
+    let kept = SHELF.try_with(|shelf| shelf.restock(class, block)).ok().flatten();
+    kept.unwrap_or_else(|| fresh(block))
 }
 
 fn fresh(layout: Layout) -> NonNull<u8> {
