@@ -226,6 +226,7 @@ proptest! {
         salts in prop::collection::vec(any::<u64>(), 80..300),
         removed in prop::collection::vec(any::<prop::sample::Index>(), 0..80),
         moved in prop::collection::vec(any::<prop::sample::Index>(), 0..80),
+        removed_between in prop::collection::vec(any::<prop::sample::Index>(), 0..80),
     ) {
         let mut pair = Pair::new(start);
         salts.iter().for_each(|salt| pair.insert(start.saturating_add(salt >> (63 - spread))));
@@ -240,6 +241,9 @@ proptest! {
             let wait = pair.wheel.next_deadline().unwrap();
             prop_assert!(wait <= earliest);
             pair.advance(wait);
+            if let Some(i) = removed_between.get(waits) {
+                pair.remove(i.index(usize::MAX));
+            }
             waits += 1;
             prop_assert!(waits <= 20 * salts.len(), "waiting makes no progress");
         }

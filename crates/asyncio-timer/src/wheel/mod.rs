@@ -52,17 +52,17 @@ struct Node<T> {
 ///
 /// # How it works
 ///
-/// Nodes lie in a slab, linked by position into one list per place. A place is a slot of a level: eight levels of 64 slots,
-/// the slots of the lowest 65.5 µs wide, each level's 64 times as wide as those below. When time enters a slot, what is due
-/// goes to a sorted list and the rest to lower levels; a node moves at most once per level in its life, and most timers are
-/// cancelled before they move at all.
+/// Nodes lie in a slab, linked by position into one list per place. A place is a slot of a level: eight levels, each of which takes what
+/// is up to 64 slots ahead, the slots of the lowest 65.5 µs wide, each level's 64 times as wide as those below. When time enters a slot, what is due
+/// goes to a sorted list and the rest to lower levels. Most have gone there before: whenever a slot is emptied, some nodes of each level's next
+/// slot go down. A node moves at most once per level in its life, and most timers are cancelled before they move at all.
 ///
 /// Invariants, each between any two calls:
 ///
-/// 1. A linked node lies at `Place::of` a deadline it had, not later than the one it has, and at that of the one it has
-///    unless [`reschedule`](Self::reschedule) moved it to later.
-/// 2. No place that ended before `tick` is in use: `tick` moves only to the start of the first used place, or past
-///    it together with its nodes.
+/// 1. A linked node lies at a place that covers a deadline it had, not later than the one it has, and the one it has
+///    unless [`reschedule`](Self::reschedule) moved it to later; the slot of the present covers the past as well.
+/// 2. No place that ended before `tick` is in use, and none but those of the lowest level that began before or with it: `tick` moves
+///    only to the start of the first used place, whose nodes go, or to before that.
 /// 3. `bound` is not later than any deadline in a slot, and is one of them if `exact`.
 /// 4. A timer in a slot fires after those in `due`, unless its deadline is earlier; `bound` tells whether there may be one.
 pub struct Wheel<T> {
@@ -247,7 +247,11 @@ impl<T> Wheel<T> {
 
     /// Puts a node that is in no list where its deadline belongs.
     fn link(&mut self, index: u32, deadline: u64) {
-        let place = self.place_of(deadline);
+        self.link_at(index, self.place_of(deadline), deadline);
+    }
+
+    /// Puts a node that is in no list at a place.
+    fn link_at(&mut self, index: u32, place: Place, deadline: u64) {
         let next = self.heads.get(place);
         let node = self.node_mut(index);
         (node.prev, node.next) = (HEAD | place.index() as u32, next);

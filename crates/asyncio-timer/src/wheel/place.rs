@@ -1,20 +1,28 @@
 //! Where in a wheel a deadline lies.
 //!
-//! A deadline in nanoseconds, less its low 16 bits, is its *tick*: 48 bits, that is eight digits of six bits. A level of the
-//! wheel stands for one digit, a slot of a level for one value of that digit. A timer lies on the level of the highest digit
-//! in which its tick differs from the wheel's own, so
+//! A deadline in nanoseconds, less its low 16 bits, is its *tick*. Level `n` of the wheel cuts the ticks into spans of 64^n; a slot
+//! of a level is one span, and the number of the span is its *digit*. A timer that comes goes to the finest level on which
+//! it is fewer than 64 digits ahead, so eight levels hold every tick of 64 bits of nanoseconds: there is no horizon and no list for what
+//! lies beyond it.
 //!
-//! - every tick of 64 bits of nanoseconds has a place: there is no horizon and no list for what lies beyond it;
-//! - on each level only slots above the wheel's own digit are in use, so the first set bit of a level is its earliest slot,
-//!   and every timer of a level is earlier than every timer of the next: nothing ever wraps round.
+//! A level has room for twice that, 128 digits from that of the present on: while time is in one slot of the level above, the
+//! nodes of that level's *next* slot are moved down a few at a time, see `sweep.rs`. Hence
+//!
+//! - a digit lies at its low seven bits, and no two digits in use share a slot;
+//! - a slot overlaps slots of finer levels if it is the next of its level, and no others: all other timers of a level are later
+//!   than every timer of the finer ones.
 
 use std::fmt;
 
 /// Nanoseconds in a tick, as a power of two: 65.5 µs.
 pub(super) const TICK_BITS: u32 = 16;
 const DIGIT_BITS: u32 = 6;
-const SLOTS: usize = 1 << DIGIT_BITS;
-const LEVELS: usize = 8;
+/// How many digits ahead what comes to a level may be.
+const AHEAD: u64 = 1 << DIGIT_BITS;
+const SLOT_BITS: u32 = DIGIT_BITS + 1;
+const SLOTS: usize = 1 << SLOT_BITS;
+/// How many levels there are.
+pub(super) const LEVELS: usize = 8;
 
 /// The tick that an instant lies in.
 #[inline]
@@ -35,14 +43,40 @@ impl Place {
     /// How many there are.
     pub(super) const COUNT: usize = LEVELS * SLOTS;
 
-    /// Where a tick lies in a wheel that has come to tick `current`, which is not later.
+    /// Where a tick goes in a wheel that has come to tick `current`, which is not later.
     #[inline]
     pub(super) fn of(tick: u64, current: u64) -> Place {
-        // The low digit counts as differing: a tick equal to `current` lies on level 0.
-        let differing = (tick ^ current) | (SLOTS as u64 - 1);
-        let level = (u64::BITS - 1 - differing.leading_zeros()) / DIGIT_BITS;
-        let slot = (tick >> (level * DIGIT_BITS)) as u16 & (SLOTS as u16 - 1);
-        Place((level as u16) << DIGIT_BITS | slot)
+        // Less than `AHEAD` counts as that: it lies on level 0.
+        let ahead = (tick - current) | (AHEAD - 1);
+        let level = (u64::BITS - 1 - ahead.leading_zeros()) / DIGIT_BITS;
+        Place::at(level as usize, tick)
+    }
+
+    /// The slot of a level that covers a tick.
+    #[inline]
+    fn at(level: usize, tick: u64) -> Place {
+        let digit = tick >> (level as u32 * DIGIT_BITS);
+        Place((level as u16) << SLOT_BITS | (digit as u16 & (SLOTS as u16 - 1)))
+    }
+
+    /// The slot of a level that time enters next, in a wheel that has come to tick `current`.
+    pub(super) fn next(level: usize, current: u64) -> Place {
+        Place::at(level, current + (1 << (level as u32 * DIGIT_BITS)))
+    }
+
+    /// Whether it is the next slot of a level that has finer ones.
+    pub(super) fn is_next(self, current: u64) -> bool {
+        !self.is_finest() && self == Place::next(self.level(), current)
+    }
+
+    /// Whether no level is finer.
+    pub(super) fn is_finest(self) -> bool {
+        self.level() == 0
+    }
+
+    /// The place on the next finer level, for a tick that this one covers.
+    pub(super) fn finer(self, tick: u64) -> Place {
+        Place::at(self.level() - 1, tick)
     }
 
     /// The place with this number.
@@ -62,23 +96,20 @@ impl Place {
         self.index() / SLOTS
     }
 
-    fn slot(self) -> u64 {
-        u64::from(self.0) % SLOTS as u64
-    }
-
     /// The ticks it covers in a wheel that has come to tick `current`: the first, and the one after the last.
     pub(super) fn ticks(self, current: u64) -> (u64, u64) {
-        let digit = self.level() as u32 * DIGIT_BITS;
-        let above = current >> (digit + DIGIT_BITS) << (digit + DIGIT_BITS);
-        let first = above | self.slot() << digit;
-        (first, first + (1 << digit))
+        let bits = self.level() as u32 * DIGIT_BITS;
+        let present = current >> bits;
+        let ahead = (self.index() as u64).wrapping_sub(present) % SLOTS as u64;
+        let digit = present + ahead;
+        (digit << bits, (digit + 1) << bits)
     }
 }
 
 /// The heads of all lists of a wheel, and one bit for each that is not empty.
 pub(super) struct Heads {
-    /// Which slots of each level are in use.
-    slots: [u64; LEVELS],
+    /// Which places are in use, a bit each.
+    used: [u64; Place::COUNT / 64],
     heads: [u32; Place::COUNT],
 }
 
@@ -87,7 +118,7 @@ impl Heads {
     pub(super) const NONE: u32 = u32::MAX;
 
     pub(super) const fn new() -> Self {
-        Heads { slots: [0; LEVELS], heads: [Self::NONE; Place::COUNT] }
+        Heads { used: [0; Place::COUNT / 64], heads: [Self::NONE; Place::COUNT] }
     }
 
     /// The first node at a place, [`NONE`](Self::NONE) if it is empty.
@@ -100,7 +131,7 @@ impl Heads {
     #[inline]
     pub(super) fn set(&mut self, place: Place, node: u32) {
         self.heads[place.index()] = node;
-        self.slots[place.level()] |= 1 << place.slot();
+        self.used[place.index() / 64] |= 1 << (place.index() % 64);
     }
 
     /// Another node is the first at a place that has nodes.
@@ -113,20 +144,33 @@ impl Heads {
     #[inline]
     pub(super) fn clear(&mut self, place: Place) {
         self.heads[place.index()] = Self::NONE;
-        self.slots[place.level()] &= !(1 << place.slot());
+        self.used[place.index() / 64] &= !(1 << (place.index() % 64));
     }
 
-    /// The earliest place that is not empty.
-    pub(super) fn first(&self) -> Option<Place> {
-        let level = self.slots.iter().position(|&slots| slots != 0)?;
-        let slot = self.slots[level].trailing_zeros() as usize;
-        Some(Place::from_index(level * SLOTS + slot))
+    /// The place in use that begins first in a wheel that has come to tick `current`; of several the coarsest, which may hold what
+    /// comes before the rest.
+    pub(super) fn first(&self, current: u64) -> Option<Place> {
+        let mut first = None;
+        let mut begin = u64::MAX;
+        for (level, used) in self.used.chunks_exact(2).enumerate() {
+            let used = u128::from(used[1]) << 64 | u128::from(used[0]);
+            if used != 0 {
+                let bits = level as u32 * DIGIT_BITS;
+                let present = current >> bits;
+                let ahead = used.rotate_right(present as u32 % SLOTS as u32).trailing_zeros();
+                let tick = (present + u64::from(ahead)) << bits;
+                if tick <= begin {
+                    (first, begin) = (Some(Place::at(level, tick)), tick);
+                }
+            }
+        }
+        first
     }
 }
 
 impl fmt::Debug for Heads {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.slots.iter().map(|bits| format!("{bits:#x}"))).finish()
+        f.debug_list().entries(self.used.iter().map(|bits| format!("{bits:#x}"))).finish()
     }
 }
 
@@ -137,26 +181,29 @@ mod tests {
     const LAST: u64 = (1 << 48) - 1;
 
     #[test]
-    fn a_place_is_the_highest_digit_that_differs() {
+    fn a_tick_goes_to_the_finest_level_where_it_is_fewer_than_64_digits_ahead() {
         // (tick, current, level, slot)
         let table = [
             (0, 0, 0, 0),
             (63, 0, 0, 63),
             (64, 0, 1, 1),
-            (64, 63, 1, 1),
-            (65, 64, 0, 1),
+            (64, 63, 0, 64),
+            (126, 63, 0, 126),
+            (127, 63, 1, 1),
+            (128, 65, 0, 0),
             (4095, 0, 1, 63),
+            (4095 + 64, 64, 1, 64),
             (4096, 0, 2, 1),
-            (4096, 4095, 2, 1),
+            (4096 + 64, 64, 2, 1),
             (LAST, 0, 7, 63),
-            (LAST, LAST, 0, 63),
-            (LAST, LAST - 1, 0, 63),
-            (1 << 47, (1 << 47) - 1, 7, 32),
-            (1 << 42, (1 << 42) - 1, 7, 1),
+            (LAST, LAST, 0, 127),
+            (LAST, LAST - 64, 1, 127),
+            (1 << 47, (1 << 47) - 1, 0, 0),
+            ((1 << 42) + 1, 1, 7, 1),
         ];
         for (tick, current, level, slot) in table {
             let place = Place::of(tick, current);
-            assert_eq!((place.level(), place.slot()), (level, slot), "{tick} from {current}");
+            assert_eq!(place.index(), level * SLOTS + slot, "{tick} from {current}");
             assert_eq!(Place::from_index(place.index()), place);
         }
     }
@@ -169,25 +216,47 @@ mod tests {
                 let place = Place::of(tick, current);
                 let (first, end) = place.ticks(current);
                 assert!(first <= tick && tick < end, "{tick} from {current}");
-                assert_eq!(Place::of(first.max(current), current), place);
-                assert_eq!(Place::of(end - 1, current), place);
+                assert_eq!(end - first, AHEAD.pow(place.level() as u32));
+                assert!(place.is_finest() || current < first, "time has not entered it");
             }
         }
     }
 
     #[test]
-    fn the_first_place_is_the_lowest_level_in_use() {
+    fn all_that_the_next_slot_covers_has_room_on_the_finer_level() {
+        for current in [0, 1, 63, 64, 127, 128, 4095, 8191, 1 << 30, (1 << 41) - 1] {
+            for level in 1..LEVELS {
+                let next = Place::next(level, current);
+                let (first, end) = next.ticks(current);
+                assert!(next.is_next(current) && !Place::of(current, current).is_next(current));
+                assert!(current < first && first - current <= AHEAD.pow(level as u32));
+                for tick in [first, end - 1] {
+                    let (begin, close) = next.finer(tick).ticks(current);
+                    assert!(begin <= tick && tick < close, "{tick} from {current}");
+                    assert_eq!(close - begin, AHEAD.pow(level as u32 - 1));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_place_begins_first_and_is_the_coarsest_that_does() {
         let mut heads = Heads::new();
-        assert_eq!(heads.first(), None);
-        for index in [511, 448, 65, 64, 63, 0] {
-            heads.set(Place::from_index(index), 7);
-            assert_eq!(heads.first(), Some(Place::from_index(index)));
+        let current = 62;
+        assert_eq!(heads.first(current), None);
+        let in_order = [(0, 62), (0, 63), (2, 64), (1, 64), (0, 64), (0, 126), (1, 128), (0, 189)];
+        let place = |(level, tick)| if level == 2 { (2, 4096) } else { (level, tick) };
+        let mut places: Vec<_> = in_order.map(place).to_vec();
+        places.sort_by_key(|&(level, tick)| (tick, LEVELS - level));
+        for &(level, tick) in places.iter().rev() {
+            heads.set(Place::at(level, tick), 7);
+            assert_eq!(heads.first(current), Some(Place::at(level, tick)));
         }
-        for index in [0, 63, 64, 65, 448, 511] {
-            assert_eq!(heads.first(), Some(Place::from_index(index)));
-            heads.clear(Place::from_index(index));
+        for &(level, tick) in &places {
+            assert_eq!(heads.first(current), Some(Place::at(level, tick)));
+            heads.clear(Place::at(level, tick));
         }
-        assert_eq!(heads.first(), None);
+        assert_eq!(heads.first(current), None);
     }
 
     #[test]

@@ -1,11 +1,19 @@
 //! Taking out what is due: slots that time has entered are swept, the due ones sorted, the rest moved to finer slots.
+//!
+//! A coarse slot may hold thousands of nodes. To move them all at the moment when time enters it would make late what is due right
+//! then: they lie scattered and each names the next, so that every one is a cache miss that waits for the one before. Hence each sweep
+//! also moves a few nodes of every level's next slot, more than it swept: when time enters that slot it is nearly always empty.
 
 use super::due::Due;
-use super::place::{Heads, Place, nanos_of, tick_of};
-use super::{DETACHED, Key, Wheel};
+use super::place::{Heads, LEVELS, Place, nanos_of, tick_of};
+use super::{DETACHED, HEAD, Key, Wheel};
 
 /// How many nodes [`Wheel::next_deadline`] looks at before it is content with a lower bound.
 const SCAN: usize = 64;
+
+/// How many nodes of a level's next slot a sweep moves: so many for each that it swept, and so many besides.
+const DRAWN_FOR_EACH: usize = 3;
+const DRAWN_AT_LEAST: usize = 16;
 
 /// What a look at a place found.
 enum Scan {
@@ -52,7 +60,7 @@ impl<T> Wheel<T> {
     /// Sweeps the earliest place that time has reached; false if there is none, and then `bound` is later than the present.
     fn sweep_first(&mut self) -> bool {
         let present = tick_of(self.now);
-        let Some(place) = self.heads.first() else {
+        let Some(place) = self.heads.first(self.tick) else {
             (self.tick, self.bound) = (present, u64::MAX);
             return false;
         };
@@ -63,17 +71,24 @@ impl<T> Wheel<T> {
             (self.bound, self.exact) = (nanos_of(first), false);
             return false;
         }
-        // What lies in the other places begins at `end` or later.
-        self.tick = if present < end { present } else { first };
-        (self.bound, self.exact) = (nanos_of(end), false);
-        self.sweep(place, end);
+        self.tick = first;
+        // What lies in the other places begins at `end` or later, unless it was drawn from this one to finer slots: some of that may be
+        // due at the very beginning, and before what is due here.
+        self.bound = if place.is_finest() { nanos_of(end) } else { nanos_of(first) - 1 };
+        self.exact = false;
+        let swept = self.sweep(place, end);
+        for level in 1..LEVELS {
+            self.draw(Place::next(level, first), swept * DRAWN_FOR_EACH + DRAWN_AT_LEAST);
+        }
         true
     }
 
-    /// Empties a place that ends before tick `end`: what is due goes to the due list, the rest where it belongs now.
+    /// Empties a place that ends before tick `end`: what is due goes to the due list, the rest where it belongs now. Says how many
+    /// there were.
     ///
     /// That rest includes a timer rescheduled to beyond `end`, due or not: others that lie there may fire before it.
-    fn sweep(&mut self, place: Place, end: u64) {
+    fn sweep(&mut self, place: Place, end: u64) -> usize {
+        let mut swept = 0;
         let mut index = self.heads.get(place);
         self.heads.clear(place);
         while index != Heads::NONE {
@@ -88,16 +103,44 @@ impl<T> Wheel<T> {
             } else {
                 self.link(index, deadline);
             }
+            swept += 1;
             index = next;
         }
         self.due.sort();
+        swept
+    }
+
+    /// Moves up to so many nodes of a level's next slot to the finer level, which has room for them.
+    fn draw(&mut self, place: Place, limit: usize) {
+        let mut index = self.heads.get(place);
+        if index == Heads::NONE {
+            return;
+        }
+        for _ in 0..limit {
+            let node = self.node_mut(index);
+            let (deadline, next) = (node.deadline, node.next);
+            self.link_at(index, self.place_below(place, deadline), deadline);
+            index = next;
+            if index == Heads::NONE {
+                return self.heads.clear(place);
+            }
+        }
+        self.node_mut(index).prev = HEAD | place.index() as u32;
+        self.heads.replace(place, index);
+    }
+
+    /// Where a node of a level's next slot goes when it leaves that.
+    fn place_below(&self, place: Place, deadline: u64) -> Place {
+        let (first, end) = place.ticks(self.tick);
+        let tick = tick_of(deadline);
+        if first <= tick && tick < end { place.finer(tick) } else { self.place_of(deadline) }
     }
 
     /// Makes `bound` exact if that takes no more than a short look.
     #[cold]
     pub(super) fn settle(&mut self) {
         let mut budget = SCAN;
-        while let Some(place) = self.heads.first() {
+        while let Some(place) = self.heads.first(self.tick) {
             match self.scan(place, &mut budget) {
                 Scan::Earliest(deadline) => {
                     (self.bound, self.exact) = (deadline, true);
@@ -117,8 +160,11 @@ impl<T> Wheel<T> {
         self.bound = u64::MAX;
     }
 
-    /// Looks for the earliest deadline at the first place, and moves away what was rescheduled to later.
+    /// Looks for the earliest deadline at the first place, and moves away what was rescheduled to later; from the next slot of its level
+    /// everything, as finer slots may hold what is earlier.
     fn scan(&mut self, place: Place, budget: &mut usize) -> Scan {
+        let (_, end) = place.ticks(self.tick);
+        let moves = place.is_next(self.tick);
         let mut earliest = None;
         let mut index = self.heads.get(place);
         while index != Heads::NONE {
@@ -128,11 +174,11 @@ impl<T> Wheel<T> {
             *budget -= 1;
             let node = self.node_mut(index);
             let (deadline, prev, next) = (node.deadline, node.prev, node.next);
-            if self.place_of(deadline) == place {
+            if !moves && tick_of(deadline) < end {
                 earliest = Some(earliest.map_or(deadline, |e: u64| e.min(deadline)));
             } else {
                 self.unlink(prev, next);
-                self.link(index, deadline);
+                self.link_at(index, self.place_below(place, deadline), deadline);
             }
             index = next;
         }

@@ -20,7 +20,7 @@ fn fired<T>(wheel: &mut Wheel<T>, now: u64) -> Vec<T> {
 #[test]
 fn a_waker_in_the_wheel_takes_48_bytes_with_its_generation() {
     assert_eq!(size_of::<Node<Option<std::task::Waker>>>(), 40);
-    assert!(size_of::<Wheel<()>>() <= 2304, "{}", size_of::<Wheel<()>>());
+    assert!(size_of::<Wheel<()>>() <= 4352, "{}", size_of::<Wheel<()>>());
 }
 
 #[test]
@@ -37,6 +37,74 @@ fn equal_deadlines_fire_in_the_order_of_insertion_whatever_levels_they_came_down
     wheel.insert(deadline, 4);
     assert_eq!(fired(&mut wheel, deadline), [3, 0, 1, 2, 4]);
     assert!(wheel.is_empty());
+}
+
+#[test]
+fn what_was_drawn_to_a_finer_slot_does_not_overtake_its_elder() {
+    for edge in [0, 1, TICK] {
+        let mut wheel = Wheel::new(0);
+        let deadline = 64 * TICK + edge;
+        wheel.insert(deadline, 0);
+        for i in 1..100 {
+            wheel.insert(deadline + 1, i);
+        }
+        wheel.insert(deadline, 100);
+        wheel.insert(TICK, 101);
+        assert_eq!(fired(&mut wheel, TICK), [101]);
+        let coarse = Place::next(1, wheel.tick);
+        assert!(wheel.heads.get(coarse) != Heads::NONE, "some were drawn, not all");
+        assert!(wheel.heads.get(coarse.finer(64)) != Heads::NONE || edge == TICK);
+        assert_eq!(fired(&mut wheel, deadline), [0, 100]);
+        assert_eq!(fired(&mut wheel, deadline + 1), (1..100).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_comes_to_a_coarse_slot_does_not_overtake_what_was_drawn_from_it() {
+    for edge in [0, 1, TICK] {
+        let mut wheel = Wheel::new(0);
+        let deadline = 64 * TICK + edge;
+        wheel.insert(deadline, "elder");
+        wheel.insert(0, "now");
+        assert_eq!(fired(&mut wheel, 0), ["now"]);
+        assert!(wheel.heads.get(Place::next(1, 0)) == Heads::NONE, "drawn");
+        wheel.insert(deadline, "younger");
+        assert_eq!(fired(&mut wheel, deadline), ["elder", "younger"]);
+    }
+}
+
+#[test]
+fn a_coarse_slot_of_which_a_part_was_drawn_is_whole() {
+    let mut wheel = Wheel::new(0);
+    let deadline = 64 * TICK;
+    let keys: Vec<_> = (0..100).map(|i| wheel.insert(deadline + i, i)).collect();
+    wheel.insert(0, 100);
+    assert_eq!(fired(&mut wheel, 0), [100]);
+    let first = wheel.heads.get(Place::next(1, 0)) as usize;
+    assert!(first != 99 && first > 50, "drawn are the last that came, not all");
+    for gone in [first, first - 1, 40, first + 1, 0] {
+        assert_eq!(wheel.remove(keys[gone]), Some(gone as u64));
+    }
+    let left = |i: &u64| ![first, first - 1, 40, first + 1, 0].contains(&(*i as usize));
+    assert_eq!(fired(&mut wheel, deadline + 99), (0..100).filter(left).collect::<Vec<_>>());
+    assert!(wheel.is_empty());
+}
+
+#[test]
+fn coarse_slots_are_empty_when_time_enters_them() {
+    let mut wheel = Wheel::new(0);
+    let step = TICK / 5;
+    for i in 0..5 * 4096 * 3 {
+        wheel.insert((i * 7919 % (5 * 4096 * 3)) * step, ());
+    }
+    // What lies in the slots that time enters first had nobody to draw it.
+    fired(&mut wheel, 4096 * TICK);
+    for now in (4096..3 * 4096).map(|tick| tick * TICK) {
+        fired(&mut wheel, now);
+        let left = |level| wheel.heads.get(Place::next(level, wheel.tick)) != Heads::NONE;
+        assert!(wheel.tick % 64 < 32 || !left(1), "level 1 at {}", wheel.tick);
+        assert!(wheel.tick % 4096 < 2048 || !left(2), "level 2 at {}", wheel.tick);
+    }
 }
 
 #[test]
