@@ -31,17 +31,17 @@ static DEPOT: Mutex<Depot> =
 /// How many batches there are of each class, changed under the lock; a look at this spares a lock for nothing.
 static COUNTS: [AtomicUsize; CLASSES] = [const { AtomicUsize::new(0) }; CLASSES];
 
-/// Takes a batch of blocks of so many bytes in; it comes back if there is no room.
+/// Takes a batch of blocks of so many bytes in; false if there is no room, and the blocks are the giver's still.
 #[cold]
-pub(super) fn give(class: usize, size: usize, batch: Batch) -> Result<(), Batch> {
+pub(super) fn give(class: usize, size: usize, batch: Batch) -> bool {
     let mut depot = DEPOT.lock().unwrap_or_else(PoisonError::into_inner);
     if depot.bytes + BATCH * size > MOST_BYTES {
-        return Err(batch);
+        return false;
     }
     depot.bytes += BATCH * size;
     depot.batches[class].push(batch);
     COUNTS[class].store(depot.batches[class].len(), Ordering::Relaxed);
-    Ok(())
+    true
 }
 
 /// How many batches of a class there are. One that was given just now may be missed.

@@ -103,9 +103,7 @@ impl Shelf {
         self.first[class].set(at.as_ptr());
         self.bytes.set(bytes);
     }
-}
 
-impl Shelf {
     /// Puts a batch of the depot on the shelf, which has no block of this class, and takes the first.
     fn restock(&self, class: usize, block: Layout) -> Option<NonNull<u8>> {
         let bytes = self.bytes.get() + depot::BATCH * block.size();
@@ -146,15 +144,14 @@ impl Shelf {
         // SAFETY: as above.
         let Some(here) = (unsafe { last.as_mut() }) else { return false };
         let rest = std::mem::replace(&mut here.next, ptr::null_mut());
-        let given = depot::give(class, block.size(), Batch(first));
-        match &given {
-            Ok(()) => {
-                self.first[class].set(rest);
-                self.bytes.set(self.bytes.get() - depot::BATCH * block.size());
-            }
-            Err(_refused) => here.next = rest,
+        let is_given = depot::give(class, block.size(), Batch(first));
+        if is_given {
+            self.first[class].set(rest);
+            self.bytes.set(self.bytes.get() - depot::BATCH * block.size());
+        } else {
+            here.next = rest;
         }
-        given.is_ok()
+        is_given
     }
 }
 
