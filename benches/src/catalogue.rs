@@ -194,6 +194,7 @@ fn ours() -> Vec<Workload> {
         }),
         counted("future", n, |s| in_task::<Asyncio, _>(s, callbacks::future(s.n))),
         counted("cancel", n, |s| in_task::<Asyncio, _>(s, together::cancel(s.n))),
+        counted("bare-yield", n, |s| in_task::<Asyncio, _>(s, together::bare_yield(s.n))),
         counted("scope-ready", n, |s| in_task::<Asyncio, _>(s, together::scope_ready(s.n))),
         counted("scope-yield", n, |s| in_task::<Asyncio, _>(s, together::scope_yield(s.n))),
         counted("timeout-ready", n, |s| in_task::<Asyncio, _>(s, together::timeout_ready(s.n))),

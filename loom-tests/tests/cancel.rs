@@ -10,9 +10,9 @@ use asyncio_base::sync::{AtomicUsize, Mutex, Ordering, UnsafeCell, thread};
 use asyncio_loom_tests::{model, race};
 use asyncio_scheduler::promise::{Held, ListenerId, Outcome, Promise};
 use asyncio_task::{
-    CancelledError, Domain, Forward, GroupDomain, Host, Inside, JoinError, Members, Options, Ran,
-    Runnable, Schedule, Task, TaskHandle, TaskList, Unretrieved, block_in_scope, catch_cancelled,
-    shield, spawn, spawn_entered, uncancellable,
+    CancelledError, Forward, GroupDomain, Host, JoinError, Members, Options, Polled, Ran, Runnable,
+    Schedule, Task, TaskHandle, TaskList, TimeoutDomain, Unretrieved, block_in_scope,
+    catch_cancelled, shield, spawn, spawn_entered, uncancellable,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
@@ -814,17 +814,30 @@ where
 
 /// A timeout round `future`, whose deadline is a gate; true if the future was ended by it.
 async fn until<F: Future>(deadline: Arc<Gate>, said: Said, future: F) -> bool {
-    let (mut domain, mut future, mut is_past) = (Domain::counting(), pin!(Some(future)), false);
+    let (mut domain, mut future, mut is_past) = (TimeoutDomain::new(), pin!(Some(future)), false);
     poll_fn(move |cx| {
         race();
         if !is_past && deadline.is_open(cx.waker().clone()) {
             is_past = true;
             said.lock().unwrap().push("deadline");
-            domain.cancel(None);
+            assert!(!domain.strike(future.as_mut()));
         }
-        domain.poll(future.as_mut(), cx).map(|ended| matches!(ended, Inside::Cancelled))
+        poll_timeout(&mut domain, future.as_mut(), cx)
     })
     .await
+}
+
+/// Polls what is inside a timeout's domain; true if the timeout's own request ended it.
+fn poll_timeout<F: Future>(
+    domain: &mut TimeoutDomain,
+    future: Pin<&mut Option<F>>,
+    cx: &mut Context<'_>,
+) -> Poll<bool> {
+    match domain.poll(future, cx) {
+        Polled::Returned(_) => Poll::Ready(false),
+        Polled::Cancelled => Poll::Ready(true),
+        Polled::Waits { .. } => Poll::Pending,
+    }
 }
 
 /// Runs `group` while it is aborted here and `gate` opens on another thread; whether a request ended its body.
@@ -948,8 +961,8 @@ impl Drop for Gone {
 
 /// Polls what is inside a timeout's domain; true if the domain's own request ended it.
 async fn under_a_timeout(inside: impl Future<Output = ()>) -> bool {
-    let (mut domain, mut inside) = (Domain::counting(), Box::pin(Some(inside)));
-    poll_fn(move |cx| domain.poll(inside.as_mut(), cx)).await == Inside::Cancelled
+    let (mut domain, mut inside) = (TimeoutDomain::new(), Box::pin(Some(inside)));
+    poll_fn(move |cx| poll_timeout(&mut domain, inside.as_mut(), cx)).await
 }
 
 /// A timeout × cancel × uncancel: a request that was taken back before it was seen ends nothing, one that was seen goes on.
@@ -1042,20 +1055,20 @@ fn a_deadline_and_a_cancel() {
     explore("a_deadline_and_a_cancel", 3, &outcomes, |lp| {
         let deadline = Arc::new(Gate::default());
         let passes = deadline.clone();
-        let (mut domain, mut inside) = (Domain::counting(), Box::pin(Some(pending::<()>())));
+        let (mut domain, mut inside) = (TimeoutDomain::new(), Box::pin(Some(pending::<()>())));
         let mut struck = false;
         let mut task = lp.spawn(poll_fn(move |cx| {
             if !struck && passes.is_open(cx.waker().clone()) {
                 struck = true;
-                domain.cancel(None);
+                assert!(!domain.strike(inside.as_mut()));
             }
-            domain.poll(inside.as_mut(), cx)
+            poll_timeout(&mut domain, inside.as_mut(), cx)
         }));
         lp.run();
         let accepted = lp.cancel_while_opening(deadline, &task);
         match (accepted, task.try_result().expect("it has ended")) {
             (true, Err(error)) if error.is_cancelled() => "cancelled",
-            (false, Ok(Inside::Cancelled)) => "timed out",
+            (false, Ok(true)) => "timed out",
             (accepted, outcome) => panic!("accepted: {accepted}, outcome: {outcome:?}"),
         }
     });

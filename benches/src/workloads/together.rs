@@ -39,6 +39,11 @@ pub async fn cancel(n: usize) -> Report {
     .await
 }
 
+/// One operation: one yield with nothing round it, which the others here that yield are compared with.
+pub async fn bare_yield(n: usize) -> Report {
+    repeat(n, async || yield_now().await).await
+}
+
 /// One operation: a scope round something that is ready.
 pub async fn scope_ready(n: usize) -> Report {
     repeat(n, async || assert!(catch_cancelled(ready(1)).await.is_ok())).await

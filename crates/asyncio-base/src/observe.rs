@@ -59,13 +59,13 @@ pub fn waits_for_task(task: u64) {
 
 #[cold]
 fn note_taker(thing: usize) {
-    let task = record::with(|record| record.map_or(0, |record| record.task_id));
+    let task = record::with(|record| record.map_or(0, |record| record.owner.id()));
     let _ = NOTES.try_with(|notes| notes.borrow_mut().takers.insert(thing, task));
 }
 
 #[cold]
 fn note_wait(on: On) {
-    let task = record::with(|record| record.map_or(0, |record| record.task_id));
+    let task = record::with(|record| record.map_or(0, |record| record.owner.id()));
     let _ = NOTES.try_with(|notes| notes.borrow_mut().waits.insert(task, on));
 }
 
@@ -106,9 +106,9 @@ mod tests {
     use crate::record::PollRecord;
     use crate::wait::WaitSlot;
 
-    fn as_task(task_id: u64, f: impl FnOnce()) {
-        let (wait, context) = (WaitSlot::new(), ContextSlot::new());
-        record::enter(&PollRecord { task_id, ..PollRecord::outside(&wait, &context) }, f);
+    fn as_task(id: usize, f: impl FnOnce()) {
+        let (wait, context, owner) = (WaitSlot::new(), ContextSlot::new(), record::numbered(id));
+        record::enter(&PollRecord { owner, ..PollRecord::outside(&wait, &context) }, f);
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub struct Kind {
     pub hold: MakeHold,
     /// Of the wakers whose data pointer is the task: to clone one is to count, and runs no code of anybody else.
     pub waker: Option<&'static RawWakerVTable>,
+    /// The number of a task, given what [`Owner::new`] was.
+    pub id: unsafe fn(*const ()) -> u64,
 }
 
 /// Makes a [`Hold`] for the task being polled.
@@ -49,6 +51,12 @@ impl Owner {
     /// as long as the record is current.
     pub const unsafe fn new(task: *const (), kind: &'static Kind) -> Self {
         Owner { task, kind: Some(kind) }
+    }
+
+    /// The task's number; 0 for [`NONE`](Self::NONE).
+    pub fn id(self) -> u64 {
+        // SAFETY: whoever made this promised that the task is what its kind expects, while the record is current that it comes from.
+        self.kind.map_or(0, |kind| unsafe { (kind.id)(self.task) })
     }
 
     /// The pointer given to [`new`](Self::new), null for [`NONE`](Self::NONE).
@@ -70,40 +78,30 @@ impl Owner {
 /// Most scopes are ready at their first poll, so a scope gets its place in the task's tree only when it, or something in it, has to wait. Whoever
 /// waits inside makes the places of all scopes round it.
 #[derive(Debug)]
-pub struct Scope {
+pub struct Scope<'a> {
     /// The place in the tree; `Key::NONE` until it is needed.
-    key: Cell<Key>,
+    key: &'a Cell<Key>,
     /// Whether it holds requests back.
     holds_back: bool,
-    /// The scope in whose poll this one is polled; null when it is not.
-    outer: Cell<*const Scope>,
+    /// The scope in whose poll this one is polled, null if there is none; means nothing while it is not polled.
+    outer: Cell<*const Scope<'static>>,
 }
 
-impl Scope {
-    /// A scope with its place, if it has one.
+impl<'a> Scope<'a> {
+    /// A scope whose place is kept, or will be put, in `key`.
     #[inline]
-    pub fn new(key: Option<Key>, holds_back: bool) -> Self {
-        Scope {
-            key: Cell::new(key.unwrap_or(Key::NONE)),
-            holds_back,
-            outer: Cell::new(ptr::null()),
-        }
-    }
-
-    /// Its place, once it has one.
-    #[inline]
-    pub fn key(&self) -> Option<Key> {
-        let key = self.key.get();
-        if key.is_none() { None } else { Some(key) }
+    pub fn new(key: &'a Cell<Key>, holds_back: bool) -> Self {
+        Scope { key, holds_back, outer: Cell::new(ptr::null()) }
     }
 
     /// Gives this scope and those round it their places, outermost first; the place of this one.
     fn place(&self, make: &mut dyn FnMut(Option<Key>, bool) -> Key) -> Key {
-        if let Some(key) = self.key() {
-            return key;
+        if !self.key.get().is_none() {
+            return self.key.get();
         }
-        // SAFETY: `outer` is null, or was put there by a `Scopes::polling` of this scope that has not returned. It is what was in the cell then: a scope
-        // whose own `polling` surrounds that one, and so is borrowed still.
+        // SAFETY: only scopes that are being polled are asked for their places, by the cell or by the one inside. So `outer` was put there by a
+        // `Scopes::polling` of this scope that has not returned. It is what was in the cell then: null, or a scope whose own `polling` surrounds that
+        // one, and so is borrowed still.
         let outer = unsafe { self.outer.get().as_ref() };
         let around = outer.map(|outer| outer.place(make));
         let key = make(around, self.holds_back);
@@ -114,7 +112,7 @@ impl Scope {
 
 /// The scopes of one poll, by the innermost; each knows the next one outwards.
 #[derive(Debug, Default)]
-pub struct Scopes(Cell<*const Scope>);
+pub struct Scopes(Cell<*const Scope<'static>>);
 
 impl Scopes {
     /// No scope.
@@ -140,18 +138,18 @@ impl Scopes {
 
     /// Runs `f`, which polls what is inside of `scope`.
     #[inline]
-    pub fn polling<R>(&self, scope: &Scope, f: impl FnOnce() -> R) -> R {
+    pub fn polling<R>(&self, scope: &Scope<'_>, f: impl FnOnce() -> R) -> R {
         /// Takes the scope out again, also after a panic.
-        struct Leave<'a>(&'a Scopes, &'a Scope);
+        struct Leave<'a>(&'a Scopes, &'a Scope<'a>);
 
         impl Drop for Leave<'_> {
             #[inline]
             fn drop(&mut self) {
-                self.0.0.set(self.1.outer.replace(ptr::null()));
+                self.0.0.set(self.1.outer.get());
             }
         }
 
-        scope.outer.set(self.0.replace(scope));
+        scope.outer.set(self.0.replace(ptr::from_ref(scope).cast()));
         let _leave = Leave(self, scope);
         f()
     }
@@ -160,9 +158,7 @@ impl Scopes {
 /// What is being polled on this thread.
 #[derive(Debug)]
 pub struct PollRecord<'a> {
-    /// The task's number; 0 for a callback.
-    pub task_id: u64,
-    /// The task itself.
+    /// The task; none for a callback.
     pub owner: Owner,
     /// Where leaves say what they wait for.
     pub wait: &'a WaitSlot,
@@ -182,7 +178,6 @@ impl<'a> PollRecord<'a> {
     /// For code that is no task, such as a callback: only a context.
     pub fn outside(wait: &'a WaitSlot, context: &'a ContextSlot) -> Self {
         PollRecord {
-            task_id: 0,
             owner: Owner::NONE,
             wait,
             context,
@@ -209,8 +204,8 @@ pub(crate) fn enter_context<R>(
         }
     }
 
-    let PollRecord { task_id, owner, wait, .. } = *outer;
-    let inner = PollRecord { task_id, owner, ..PollRecord::outside(wait, context) };
+    let PollRecord { owner, wait, .. } = *outer;
+    let inner = PollRecord { owner, ..PollRecord::outside(wait, context) };
     inner.copy_notes(outer);
     let _back = Back(outer, &inner);
     enter(&inner, f)
@@ -260,10 +255,8 @@ pub fn enter<R>(record: &PollRecord<'_>, f: impl FnOnce() -> R) -> R {
 /// Lends the record of what this thread polls, `None` outside asyncio's tasks and callbacks.
 #[inline(always)]
 pub fn with<R>(f: impl FnOnce(Option<&PollRecord<'_>>) -> R) -> R {
-    let pointer = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
-    // SAFETY: a pointer in `CURRENT` was put there by an `enter` on this thread that has not returned: `Restore` takes it out
-    // before `enter` gives its borrow of the record back. The reference handed on cannot leave the closure.
-    f(unsafe { pointer.as_ref() })
+    // SAFETY: the reference handed on cannot leave the closure.
+    f(unsafe { current() })
 }
 
 /// As [`with`], for a hot path that a closure would cut in two.
@@ -274,7 +267,8 @@ pub fn with<R>(f: impl FnOnce(Option<&PollRecord<'_>>) -> R) -> R {
 #[inline(always)]
 pub unsafe fn current<'a>() -> Option<&'a PollRecord<'a>> {
     let pointer = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
-    // SAFETY: as in `with`; for how long, the caller sees to.
+    // SAFETY: a pointer in `CURRENT` was put there by an `enter` on this thread that has not returned: `Restore` takes it out
+    // before `enter` gives its borrow of the record back. For how long this one lasts, the caller sees to.
     unsafe { pointer.as_ref() }
 }
 
@@ -332,16 +326,30 @@ pub fn refund() {
 }
 
 #[cfg(test)]
+pub(crate) use tests::numbered;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
-    fn record<'a>(id: u64, wait: &'a WaitSlot, context: &'a ContextSlot) -> PollRecord<'a> {
-        let budget = Cell::new(2);
-        PollRecord { task_id: id, budget, ..PollRecord::outside(wait, context) }
+    /// Of a task that is nothing but its number.
+    pub(crate) fn numbered(id: usize) -> Owner {
+        static KIND: Kind = Kind {
+            hold: || unreachable!("nobody asks for a hold"),
+            waker: None,
+            id: |task| task.addr() as u64,
+        };
+        // SAFETY: it is not dereferenced.
+        unsafe { Owner::new(ptr::without_provenance(id), &KIND) }
+    }
+
+    fn record<'a>(id: usize, wait: &'a WaitSlot, context: &'a ContextSlot) -> PollRecord<'a> {
+        let (owner, budget) = (numbered(id), Cell::new(2));
+        PollRecord { owner, budget, ..PollRecord::outside(wait, context) }
     }
 
     fn current() -> Option<u64> {
-        with(|record| record.map(|r| r.task_id))
+        with(|record| record.map(|r| r.owner.id()))
     }
 
     #[test]
@@ -364,7 +372,8 @@ mod tests {
         let (wait, context) = (WaitSlot::new(), ContextSlot::new());
         let own = Waker::noop();
         let hold: MakeHold = || unreachable!("nobody asks for a hold");
-        let kind: &'static Kind = Box::leak(Box::new(Kind { hold, waker: Some(own.vtable()) }));
+        let kind = Kind { hold, waker: Some(own.vtable()), id: |_| 0 };
+        let kind: &'static Kind = Box::leak(Box::new(kind));
         assert!(!is_own_waker(own), "outside");
         for (task, is_own) in [(own.data(), true), (ptr::from_ref(&wait).cast(), false)] {
             // SAFETY: nobody reads it back.
@@ -401,27 +410,30 @@ mod tests {
         let mut make = |outer, holds_back| slab.insert((outer, holds_back));
         let scopes = Scopes::new();
         assert_eq!(scopes.place(&mut make), None);
-        let (outer, inner) = (Scope::new(None, false), Scope::new(None, true));
+        let keys = [const { Cell::new(Key::NONE) }; 2];
+        let (outer, inner) = (Scope::new(&keys[0], false), Scope::new(&keys[1], true));
         let place = scopes.polling(&outer, || scopes.polling(&inner, || scopes.place(&mut make)));
-        assert_eq!((place, outer.key().is_some()), (inner.key(), true));
+        let [outer_key, inner_key] = keys.each_ref().map(Cell::get);
+        assert_eq!((place, outer_key.is_none()), (Some(inner_key), false));
         let again = scopes.polling(&outer, || scopes.polling(&inner, || scopes.place(&mut make)));
         assert_eq!((again, scopes.is_empty()), (place, true));
         assert_eq!(slab.len(), 2);
-        assert_eq!(slab.get(outer.key().unwrap()), Some(&(None, false)));
-        assert_eq!(slab.get(inner.key().unwrap()), Some(&(outer.key(), true)));
+        assert_eq!(slab.get(outer_key), Some(&(None, false)));
+        assert_eq!(slab.get(inner_key), Some(&(Some(outer_key), true)));
     }
 
     #[test]
     fn a_panic_leaves_the_scopes_as_they_were() {
         let scopes = Scopes::new();
-        let (outer, inner) = (Scope::new(None, false), Scope::new(None, false));
+        let keys = [const { Cell::new(Key::NONE) }; 2];
+        let [outer, inner] = keys.each_ref().map(|key| Scope::new(key, false));
         scopes.polling(&outer, || {
             let panics =
                 std::panic::AssertUnwindSafe(|| scopes.polling(&inner, || panic!("inside")));
             assert!(std::panic::catch_unwind(panics).is_err());
             let mut slab = crate::slab::Slab::new();
-            assert_eq!(scopes.place(|outer, _| slab.insert(outer)), outer.key());
-            assert_eq!((slab.len(), inner.key()), (1, None));
+            assert_eq!(scopes.place(|outer, _| slab.insert(outer)), Some(keys[0].get()));
+            assert_eq!((slab.len(), keys[1].get()), (1, Key::NONE));
         });
     }
 

@@ -47,8 +47,8 @@ mod waker_slot;
 pub use blocking::{BlockingError, block_on};
 pub use borrowed::{Borrowed, with_borrowed};
 pub use cancel::{
-    CatchCancelled, Domain, Forward, GroupDomain, Inside, Shield, Shieldable, Uncancellable,
-    catch_cancelled, fail_here, shield, uncancellable, with_finally,
+    CatchCancelled, Domain, Forward, GroupDomain, Inside, Polled, Shield, Shieldable,
+    TimeoutDomain, Uncancellable, catch_cancelled, fail_here, shield, uncancellable, with_finally,
 };
 pub use cancel_on_drop::CancelOnDrop;
 pub use cold::CallbackId;

@@ -3,7 +3,7 @@
 use crate::cancel;
 use crate::error::{CancelledError, JoinError};
 use crate::handle::{self, TaskHandle};
-use crate::header::RawTask;
+use crate::header::{Header, RawTask};
 use crate::panics;
 use crate::state::{
     self, ABORT, AWAITS, CANCELLED, Completed, Idle, JOIN_WAKER, MUST_CANCEL, RETRIEVED, Refused,
@@ -28,7 +28,15 @@ pub struct Runnable(RawTask);
 unsafe impl Send for Runnable {}
 
 /// What every task of this crate is to leaves that know nothing of tasks.
-static KIND: Kind = Kind { hold: cancel::Forward::hold, waker: Some(&waker::VTABLE) };
+static KIND: Kind = Kind { hold: cancel::Forward::hold, waker: Some(&waker::VTABLE), id: id_of };
+
+/// # Safety
+///
+/// `task` was made an [`Owner`] in a turn of that task, which has not ended.
+unsafe fn id_of(task: *const ()) -> u64 {
+    // SAFETY: as above; an owner's pointer is to the header, in a cell that outlives the turn.
+    unsafe { (*task.cast::<Header>()).id.get() }
+}
 
 /// How often a request is offered in one turn, before it is delivered as if nobody awaited anything: for code whose every poll starts another await.
 const MOST_OFFERS: usize = 3;
@@ -83,7 +91,6 @@ impl Runnable {
         // SAFETY: the cell outlives the turn, as the token does, and the record does not outlive this call.
         let owner = unsafe { Owner::new(task.as_ptr().as_ptr().cast_const().cast(), &KIND) };
         let record = PollRecord {
-            task_id: header.id.get(),
             owner,
             wait: &header.wait,
             context: &header.context,

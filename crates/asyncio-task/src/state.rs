@@ -122,6 +122,12 @@ impl Snapshot {
         (self.0 & WAKE_MASK) / WAKE
     }
 
+    /// Whether more wakes are counted than in an earlier value, of the same poll: then another one follows.
+    #[inline]
+    pub fn has_more_wakes_than(self, earlier: Snapshot) -> bool {
+        (self.0 ^ earlier.0) & WAKE_MASK != 0
+    }
+
     /// References counted.
     #[inline]
     pub fn refs(self) -> u64 {
@@ -217,12 +223,6 @@ impl State {
     #[inline]
     pub fn load(&self) -> Snapshot {
         Snapshot(self.0.load(Ordering::Acquire))
-    }
-
-    /// The wakes counted now, of a task that is being polled: if they become more, it will be polled again. Nothing happened before it for whoever reads it.
-    #[inline]
-    pub fn count_wakes(&self) -> u64 {
-        Snapshot(self.0.load(Ordering::Relaxed)).wakes()
     }
 
     /// Replaces the word by `next(word)` unless that is `None`; returns the word replaced, or the one refused.

@@ -5,7 +5,7 @@ use crate::executors::ConcurrentFuture;
 use crate::gather::{Gather, GatherAll};
 use crate::tasks::Task;
 use asyncio_base::sync::Mutex;
-use asyncio_task::{CancelOnDrop, Domain, Inside, Shield};
+use asyncio_task::{CancelOnDrop, Polled, Shield, TimeoutDomain};
 use asyncio_timer::{Sleep, sleep_until};
 use pin_project_lite::pin_project;
 use std::any::type_name;
@@ -47,8 +47,6 @@ enum When {
     After(Duration),
     At(Instant),
     Never,
-    /// Before the first poll.
-    AtOnce,
 }
 
 /// Whether an `F` is something that goes on already, and awaiting only looks at it; by the names of the types, as an `F` that borrows has no id.
@@ -76,15 +74,15 @@ pin_project! {
     pub struct Timeout<F> {
         #[pin]
         future: Option<F>,
-        domain: Domain,
+        domain: TimeoutDomain,
         alarm: Alarm,
     }
 }
 
 impl<F> Timeout<F> {
-    fn new(when: When, future: F) -> Self {
-        let alarm = Alarm { when, began: None, sleep: None, phase: Phase::Created };
-        Timeout { future: Some(future), domain: Domain::counting(), alarm }
+    fn new(when: When, phase: Phase, future: F) -> Self {
+        let alarm = Alarm { when, began: None, sleep: None, phase };
+        Timeout { future: Some(future), domain: TimeoutDomain::new(), alarm }
     }
 
     /// The deadline; `None` without one, or before the first poll of one that counts from there.
@@ -101,9 +99,9 @@ impl<F> Timeout<F> {
 impl<F> fmt::Debug for Timeout<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match (self.alarm.phase, &self.future) {
-            (Phase::Created, _) => "created",
-            (Phase::Begun | Phase::Active | Phase::Due, Some(_)) => "active",
-            (Phase::Begun | Phase::Active | Phase::Due, None) => "finished",
+            (Phase::Created | Phase::OnlyLooks, _) => "created",
+            (Phase::Active | Phase::Due, Some(_)) => "active",
+            (Phase::Active | Phase::Due, None) => "finished",
             (Phase::Expired, Some(_)) => "expiring",
             (Phase::Expired, None) => "expired",
         };
@@ -145,7 +143,7 @@ impl<F> fmt::Debug for Timeout<F> {
 ///
 /// `async with asyncio.timeout(delay):`.
 pub fn timeout<F: IntoFuture>(delay: Duration, future: F) -> Timeout<F::IntoFuture> {
-    Timeout::new(When::After(delay), future.into_future())
+    Timeout::new(When::After(delay), Phase::Created, future.into_future())
 }
 
 /// As [`timeout`], until a moment on the loop's clock.
@@ -154,7 +152,7 @@ pub fn timeout<F: IntoFuture>(delay: Duration, future: F) -> Timeout<F::IntoFutu
 ///
 /// `async with asyncio.timeout_at(when):`.
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
-    Timeout::new(When::At(deadline), future.into_future())
+    Timeout::new(When::At(deadline), Phase::Created, future.into_future())
 }
 
 /// As [`timeout`], where `None` waits for as long as it takes, and no time at all means: look only. Then a task, a [`Future`](crate::Future) or a
@@ -181,31 +179,31 @@ pub fn wait_for<F: IntoFuture>(
     future: F,
     limit: impl Into<Option<Duration>>,
 ) -> Timeout<F::IntoFuture> {
-    let when = match limit.into() {
-        None => When::Never,
-        Some(Duration::ZERO) if !is_under_way::<F::IntoFuture>() => When::AtOnce,
-        Some(limit) => When::After(limit),
+    let (when, phase) = match limit.into() {
+        None => (When::Never, Phase::Created),
+        Some(Duration::ZERO) if !is_under_way::<F::IntoFuture>() => (When::Never, Phase::OnlyLooks),
+        Some(limit) => (When::After(limit), Phase::Created),
     };
-    Timeout::new(when, future.into_future())
+    Timeout::new(when, phase, future.into_future())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Created,
-    /// It has not waited yet.
-    Begun,
     Active,
-    /// The deadline has passed and strikes in the task's next turn, before what is inside runs: at its first wait if it had passed at the start, and
-    /// after every other deadline of this turn, so that of two with one deadline the outer one speaks.
+    /// The deadline has passed, at the start or since, and strikes in the task's next turn, before what is inside runs: after every other deadline of
+    /// this turn, so that of two with one deadline the outer one speaks.
     Due,
     /// The deadline has struck.
     Expired,
+    /// It is over before the first poll.
+    OnlyLooks,
 }
 
 /// The timer of a timeout: not made before it has to wait.
 struct Alarm {
     when: When,
-    /// When it was first polled; `None` if that does not matter.
+    /// When it was first polled, if it counts from there.
     began: Option<Instant>,
     sleep: Option<Sleep>,
     phase: Phase,
@@ -213,12 +211,25 @@ struct Alarm {
 
 impl Alarm {
     /// The first poll: what counts from now, counts.
-    #[inline]
+    #[inline(always)]
     fn begin(&mut self) {
-        self.phase = Phase::Begun;
-        if !matches!(self.when, When::Never) {
-            self.began = Some(now());
+        self.phase = Phase::Active;
+        let has_passed = match self.when {
+            When::After(delay) => {
+                self.began = Some(now());
+                delay.is_zero()
+            }
+            _ => self.has_passed(),
+        };
+        if has_passed {
+            self.phase = Phase::Due;
         }
+    }
+
+    /// Whether it counts from nowhere and is due all the same.
+    #[inline(never)]
+    fn has_passed(&self) -> bool {
+        matches!(self.when, When::At(deadline) if deadline <= now())
     }
 
     /// The deadline, once it is known.
@@ -227,26 +238,7 @@ impl Alarm {
             // Beyond the clock's range is never.
             When::After(delay) => self.began?.checked_add(delay),
             When::At(deadline) => Some(deadline),
-            When::Never | When::AtOnce => None,
-        }
-    }
-
-    /// It waits for the first time. What `is_woken` already will be polled again soon, by which time it is most often ready: no timer yet.
-    #[inline(always)]
-    fn wait(&mut self, cx: &mut Context<'_>, is_woken: bool) {
-        self.phase = if self.had_passed() { Phase::Due } else { Phase::Active };
-        if !(is_woken && self.phase == Phase::Active) {
-            self.arm(cx);
-        }
-    }
-
-    /// Whether the deadline had passed at the first poll.
-    #[inline]
-    fn had_passed(&self) -> bool {
-        match self.when {
-            When::After(delay) => delay.is_zero(),
-            When::At(deadline) => self.began.is_some_and(|began| deadline <= began),
-            When::Never | When::AtOnce => false,
+            When::Never => None,
         }
     }
 
@@ -294,30 +286,43 @@ impl<F: Future> Future for Timeout<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let is_first = this.alarm.phase == Phase::Created;
-        if is_first {
-            if let When::AtOnce = this.alarm.when {
-                this.future.set(None);
-                this.alarm.phase = Phase::Expired;
-                return Poll::Ready(Err(TimeoutError));
+        match this.alarm.phase {
+            Phase::Active => {}
+            Phase::Created => this.alarm.begin(),
+            _ => {
+                if strikes(this.alarm, this.domain, this.future.as_mut()) {
+                    return Poll::Ready(Err(TimeoutError));
+                }
             }
-            this.alarm.begin();
-        } else if this.alarm.phase == Phase::Due {
-            // Now, before what is inside is polled.
-            this.alarm.phase = Phase::Expired;
-            this.domain.cancel(None);
         }
         match this.domain.poll(this.future.as_mut(), cx) {
-            Poll::Ready(Inside::Returned(output)) => Poll::Ready(Ok(output)),
-            Poll::Ready(Inside::Cancelled) => Poll::Ready(Err(TimeoutError)),
-            Poll::Pending => {
-                match is_first {
-                    true => this.alarm.wait(cx, this.domain.is_woken()),
-                    false => this.alarm.arm(cx),
+            Polled::Returned(output) => Poll::Ready(Ok(output)),
+            Polled::Cancelled => Poll::Ready(Err(TimeoutError)),
+            Polled::Waits { is_woken } => {
+                // There is another turn, by which it is most often ready: no timer yet.
+                if !is_woken {
+                    this.alarm.arm(cx);
                 }
                 Poll::Pending
             }
         }
+    }
+}
+
+/// If the deadline is due it strikes, before what is inside is polled; whether that is the end of all.
+#[cold]
+fn strikes<F>(
+    alarm: &mut Alarm,
+    domain: &mut TimeoutDomain,
+    mut future: Pin<&mut Option<F>>,
+) -> bool {
+    match std::mem::replace(&mut alarm.phase, Phase::Expired) {
+        Phase::Due => domain.strike(future),
+        Phase::OnlyLooks => {
+            future.set(None);
+            true
+        }
+        Phase::Created | Phase::Active | Phase::Expired => false,
     }
 }
 
@@ -463,8 +468,8 @@ pub async fn timeout_scope<R>(
     let when = delay.into().and_then(|delay| now().checked_add(delay));
     let shared = Shared { when, moved: false, phase: ScopePhase::Active, waker: None };
     let deadline = Deadline(Arc::new(Mutex::new(shared)));
-    let mut timeout =
-        std::pin::pin!(Timeout::new(when.map_or(When::Never, When::At), body(deadline.clone()),));
+    let (when, body) = (when.map_or(When::Never, When::At), body(deadline.clone()));
+    let mut timeout = std::pin::pin!(Timeout::new(when, Phase::Created, body));
     let outcome = std::future::poll_fn(|cx| poll_scope(timeout.as_mut(), &deadline, cx)).await;
     let expired = deadline.expired();
     deadline.set_phase(if expired { ScopePhase::Expired } else { ScopePhase::Finished });

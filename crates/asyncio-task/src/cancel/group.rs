@@ -5,7 +5,7 @@
 //! what was answered inside it or before, unless it was taken back (`tree.rs`, rule 8).
 
 use super::node::Node;
-use super::scope::poll_scope;
+use super::scope::{Slot, poll_scope};
 use super::tree::{Kind, Request};
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 /// The domain of a task group.
 #[derive(Debug, Default)]
 pub struct GroupDomain {
-    node: Option<Node>,
+    slot: Slot,
     /// Requests from outside that have ended the body, or came later.
     kept: Vec<Request>,
 }
@@ -22,12 +22,12 @@ pub struct GroupDomain {
 impl GroupDomain {
     /// A domain with nothing inside yet.
     pub const fn new() -> Self {
-        GroupDomain { node: None, kept: Vec::new() }
+        GroupDomain { slot: Slot::new(), kept: Vec::new() }
     }
 
     /// Asks the body to end; it must be polled afterwards.
     pub fn cancel(&mut self) {
-        if let Some(node) = &self.node {
+        if let Some(node) = self.slot.get() {
             node.cancel_inside(None, true);
         }
     }
@@ -42,8 +42,8 @@ impl GroupDomain {
         mut body: Pin<&mut Option<F>>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<F::Output>> {
-        let GroupDomain { node, kept } = self;
-        poll_scope(node, Kind::Scope, |scope| {
+        let GroupDomain { slot, kept } = self;
+        poll_scope(slot, Kind::Scope, |scope| {
             let mut scope = scope.expect("a TaskGroup cannot determine the parent task");
             let mut request = scope.take();
             if request.is_none() {
@@ -64,8 +64,8 @@ impl GroupDomain {
 
     /// To be called while the group waits for its tasks: whether a request from outside is kept. Requests raised past the group wait for it.
     pub fn poll_ending(&mut self, cx: &mut Context<'_>) -> bool {
-        let GroupDomain { node, kept } = self;
-        poll_scope(node, Kind::Scope, |scope| {
+        let GroupDomain { slot, kept } = self;
+        poll_scope(slot, Kind::Scope, |scope| {
             let Some(mut scope) = scope else { return };
             scope.node().set_busy(true);
             while let Some(request) = scope.waits(cx.waker()) {
@@ -78,7 +78,7 @@ impl GroupDomain {
     /// The group's tasks have ended and nothing failed: raises what was kept. If this is true the group has to stay pending until it is dropped.
     #[must_use]
     pub fn raise(&mut self) -> bool {
-        let Some(node) = &self.node else { return false };
+        let Some(node) = self.slot.get() else { return false };
         node.set_busy(false);
         let raises = !self.kept.is_empty();
         self.kept.drain(..).for_each(|request| node.raise_to_parent(request));
@@ -88,7 +88,7 @@ impl GroupDomain {
     /// The group's tasks have ended, and something `failed` or the group was cancelled: what was kept strikes when the task waits next. If it ends
     /// before, its outcome stands. If something failed, so does what was asked for before and not taken back.
     pub fn give_back(&mut self, failed: bool) {
-        if let Some(node) = &self.node {
+        if let Some(node) = self.slot.get() {
             node.set_busy(false);
             if failed && self.kept.is_empty() {
                 node.ask_again();
@@ -107,7 +107,7 @@ fn keep(node: &Node, request: Request, kept: &mut Vec<Request>) {
 
 impl Drop for GroupDomain {
     fn drop(&mut self) {
-        if let Some(node) = &self.node {
+        if let Some(node) = self.slot.get() {
             self.kept.drain(..).for_each(|request| node.give_back(request, false));
         }
     }

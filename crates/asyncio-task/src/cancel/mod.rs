@@ -1,8 +1,8 @@
 //! Cancellation that can answer: scopes that catch, hold back, forward.
 //!
 //! `tree.rs` decides where a request goes; `node.rs` is one node's place in its task; `scope.rs` is what all scopes do, `scopes.rs` has the scopes
-//! themselves, `forward.rs` the await that passes a request on, `plain.rs` how that, or a timeout, does without a tree, `domain.rs` what `timeout` is made of, `group.rs` what task
-//! groups are.
+//! themselves, `forward.rs` the await that passes a request on, `plain.rs` how that, or a timeout, does without a tree, `domain.rs` what cancels what is inside it,
+//! `timeout.rs` what timeouts and `group.rs` what task groups make of that.
 
 mod domain;
 mod forward;
@@ -13,6 +13,7 @@ mod plain;
 mod scope;
 mod scopes;
 mod shield;
+mod timeout;
 mod tree;
 
 pub use domain::{Domain, Inside};
@@ -22,4 +23,5 @@ pub use node::fail_here;
 pub(crate) use node::{deliver, has_nodes, is_quiet, take_end, uncancel, withdraw_offer};
 pub use scopes::{CatchCancelled, Uncancellable, catch_cancelled, uncancellable, with_finally};
 pub use shield::{Shield, Shieldable, shield};
+pub use timeout::{Polled, TimeoutDomain};
 pub(crate) use tree::{Origin, Tree};

@@ -42,6 +42,12 @@ pub(super) fn task_of(record: &PollRecord<'_>) -> Option<RawTask> {
     NonNull::new(record.owner.as_ptr().cast_mut().cast::<Header>()).map(RawTask::new)
 }
 
+/// A record with its task.
+#[inline]
+pub(super) fn in_task<'a>(record: &'a PollRecord<'a>) -> Option<(&'a PollRecord<'a>, RawTask)> {
+    Some((record, task_of(record)?))
+}
+
 /// Makes the nodes of all scopes that a poll is in; the innermost one's.
 #[inline]
 fn place(record: &PollRecord<'_>, tree: &mut Tree) -> Option<Key> {

@@ -3,7 +3,7 @@
 //! Such an await notes in the poll record that it is pending, and the end of the poll puts one flag into the task's word (`AWAITS`), in the
 //! exchange that is made anyway. Record and flag belong to the token's holder, so nothing here is shared.
 //!
-//! A timeout that is alone is such an await too, see `domain.rs`: the node that it becomes ends it where that of another await passes the request on.
+//! A timeout that is alone is such an await too, see `timeout.rs`: the node that it becomes ends it where that of another await passes the request on.
 //!
 //! ```text
 //!              pending, alone in this poll                polled with an offer: takes the request
@@ -24,12 +24,13 @@
 //! it offers again if the poll has left another plain await, and else, or after a few times, delivers as to any task: to the nodes there are, or by
 //! ending it. Where nodes stand beside the await from the start, they get the request and the await is offered a copy, in the tree.
 
-use super::node::{Node, task_of};
+use super::node::{Node, in_task, task_of};
 use super::tree::Kind;
 use crate::header::RawTask;
 use crate::waker;
 use asyncio_base::record::{self, PollRecord};
 use std::cell::Cell;
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Waker;
 
@@ -44,11 +45,8 @@ const RANGE: u64 = 1 << 44;
 // Numbers, no protocol: loom need not see it, and its atomics cannot be statics.
 static NEXT_RANGE: AtomicU64 = AtomicU64::new(0);
 
-/// The greatest number that can be kept.
-const MOST: u64 = (usize::MAX >> 1) as u64;
-
 #[inline]
-fn next_number() -> Option<u64> {
+fn next_number() -> Option<NonZeroU64> {
     let next = LAST.try_with(|last| {
         let next = match last.get() {
             0 => first_number(),
@@ -57,8 +55,8 @@ fn next_number() -> Option<u64> {
         last.set(next);
         next
     });
-    // In a thread that is being torn down, or when the numbers are used up, every await is a node.
-    next.ok().filter(|&next| next <= MOST)
+    // In a thread that is being torn down, or when the numbers are used up, every await is a node. A number is one bit shorter than a word.
+    next.ok().filter(|&next| next as i64 > 0).and_then(NonZeroU64::new)
 }
 
 #[cold]
@@ -70,7 +68,7 @@ fn first_number() -> u64 {
 ///
 /// It is a number, and belongs to no task: one that is polled in another task later may be the plain one there.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PlainAwait(u64);
+pub(crate) struct PlainAwait(NonZeroU64);
 
 /// The task of a record that is polled by no scope, if `waker` is its own.
 #[inline]
@@ -83,13 +81,13 @@ impl PlainAwait {
     /// Not 0, and one bit shorter than a word.
     #[inline]
     pub(super) fn number(self) -> usize {
-        self.0 as usize
+        self.0.get() as usize
     }
 
     /// The one with this number, `None` for 0.
     #[inline]
     pub(super) fn numbered(number: usize) -> Option<Self> {
-        (number != 0).then_some(PlainAwait(number as u64))
+        NonZeroU64::new(number as u64).map(PlainAwait)
     }
 
     /// Makes a pending await the plain one of this poll; `None` if it needs a node, or this is no task.
@@ -106,7 +104,7 @@ impl PlainAwait {
     pub(super) fn begin_in(record: &PollRecord<'_>) -> Option<PlainAwait> {
         let is_free = record.plain_await.get() == 0;
         let number = is_free.then(next_number)??;
-        record.plain_await.set(number);
+        record.plain_await.set(number.get());
         Some(PlainAwait(number))
     }
 
@@ -123,9 +121,9 @@ impl PlainAwait {
     #[inline]
     pub(super) fn stays_in(&self, record: &PollRecord<'_>) -> bool {
         let other = record.plain_await.get();
-        let stays = other == 0 || other == self.0;
+        let stays = other == 0 || other == self.0.get();
         if stays {
-            record.plain_await.set(self.0);
+            record.plain_await.set(self.0.get());
         }
         stays
     }
@@ -134,28 +132,15 @@ impl PlainAwait {
     #[inline]
     pub(crate) fn claim(&self) -> Option<Node> {
         record::with(|record| {
-            let record = record.filter(|record| record.offered.get())?;
-            let node = Node::with_offer(task_of(record)?, Kind::Forward)?;
-            record.offered.set(false);
-            Some(node)
+            let (record, task) = record.and_then(in_task)?;
+            claim(record, task, Kind::Forward)
         })
     }
 
-    /// As [`claim`](Self::claim), for a scope, in the poll of this record and of this task.
+    /// As [`claim`](Self::claim), for a scope, in the poll of this record and of this task; unless something is round it.
     #[inline]
-    pub(super) fn claim_in(&self, record: &PollRecord<'_>, task: RawTask) -> Option<Node> {
-        if !self.is_asked(record) {
-            return None;
-        }
-        let node = Node::with_offer(task, Kind::Scope)?;
-        record.offered.set(false);
-        Some(node)
-    }
-
-    /// Whether a request is offered in this poll to a scope that nothing is round.
-    #[inline]
-    pub(super) fn is_asked(&self, record: &PollRecord<'_>) -> bool {
-        record.offered.get() && record.scopes.is_empty()
+    pub(super) fn claim_scope(&self, record: &PollRecord<'_>, task: RawTask) -> Option<Node> {
+        if record.scopes.is_empty() { claim(record, task, Kind::Scope) } else { None }
     }
 
     /// It is over or gone: if this is the poll that it is noted in, the note goes too.
@@ -179,8 +164,19 @@ impl PlainAwait {
 
     #[inline]
     pub(super) fn end_in(&self, record: &PollRecord<'_>) {
-        if record.plain_await.get() == self.0 {
+        if record.plain_await.get() == self.0.get() {
             record.plain_await.set(0);
         }
     }
+}
+
+/// Takes the request that is offered in a poll, with a node that has it.
+#[inline]
+fn claim(record: &PollRecord<'_>, task: RawTask, kind: Kind) -> Option<Node> {
+    if !record.offered.get() {
+        return None;
+    }
+    let node = Node::with_offer(task, kind)?;
+    record.offered.set(false);
+    Some(node)
 }

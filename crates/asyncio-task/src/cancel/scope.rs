@@ -11,32 +11,112 @@
 //! thread, which drops a node of this task meanwhile, may find a scope not there yet; its request then marks the domain, and the domain hands it on to
 //! what is inside when the poll has ended (`Tree::take`).
 
-use super::node::{Node, task_of};
+use super::node::{Node, in_task};
 use super::tree::{Kind, Request};
 use crate::header::RawTask;
 use asyncio_base::record::{self, PollRecord, Scope};
+use asyncio_base::slab::Key;
+use std::cell::Cell;
 use std::task::Waker;
+
+/// Where a scope keeps its node.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// The place of the node, `Key::NONE` without one. Written first where something inside makes it.
+    key: Key,
+    node: Option<Node>,
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        Slot::new()
+    }
+}
+
+impl Slot {
+    /// Without a node.
+    #[inline]
+    pub(super) const fn new() -> Self {
+        Slot { key: Key::NONE, node: None }
+    }
+
+    /// The node.
+    #[inline]
+    pub(super) fn get(&self) -> Option<&Node> {
+        self.node.as_ref()
+    }
+
+    /// Whether there is no node; one comparison.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.key.is_none()
+    }
+
+    /// Keeps a node.
+    pub(super) fn set(&mut self, node: Node) {
+        self.key = node.key();
+        self.node = Some(node);
+    }
+
+    /// The node leaves.
+    #[inline]
+    pub(super) fn take(&mut self) -> Option<Node> {
+        self.key = Key::NONE;
+        self.node.take()
+    }
+
+    /// The node leaves its tree.
+    #[inline]
+    pub(super) fn clear(&mut self) {
+        if !self.is_empty() {
+            drop(self.take());
+        }
+    }
+
+    /// Takes out a node of another task, or one that was detached.
+    #[inline(always)]
+    pub(super) fn forget_elsewhere(&mut self, task: RawTask) {
+        let is_elsewhere = |node: &Node| !node.is_of(task);
+        if !self.is_empty() && self.get().is_some_and(is_elsewhere) {
+            self.clear();
+        }
+    }
+
+    /// Takes over the node that was made in a poll.
+    #[inline]
+    fn keep(&mut self, task: RawTask) {
+        if !self.is_empty() && self.node.is_none() {
+            self.node = Some(Node::with_key(task, self.key));
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn keep_after_a_panic(&mut self, task: RawTask) {
+        self.keep(task);
+    }
+}
 
 /// One poll of a scope in a task.
 pub(super) struct ScopePoll<'a> {
     record: &'a PollRecord<'a>,
     task: RawTask,
     holds_back: bool,
-    slot: &'a mut Option<Node>,
+    slot: &'a mut Slot,
 }
 
-/// Lends what a poll of a scope needs, `slot` being where it keeps its node; outside tasks there is nothing to lend.
+/// Lends what a poll of a scope needs; outside tasks there is nothing to lend.
 #[inline]
 pub(super) fn poll_scope<R>(
-    slot: &mut Option<Node>,
+    slot: &mut Slot,
     kind: Kind,
     poll: impl FnOnce(Option<ScopePoll<'_>>) -> R,
 ) -> R {
     record::with(|record| {
-        let here = record.and_then(|record| Some((record, task_of(record)?)));
+        let here = record.and_then(in_task);
         match here {
-            Some((_, task)) => forget_elsewhere(slot, task),
-            None => *slot = None,
+            Some((_, task)) => slot.forget_elsewhere(task),
+            None => slot.clear(),
         }
         // One call, so that it is inlined.
         poll(here.map(|(record, task)| ScopePoll::new(record, task, kind, slot)))
@@ -50,17 +130,9 @@ impl<'a> ScopePoll<'a> {
         record: &'a PollRecord<'a>,
         task: RawTask,
         kind: Kind,
-        slot: &'a mut Option<Node>,
+        slot: &'a mut Slot,
     ) -> Self {
         ScopePoll { record, task, holds_back: kind == Kind::Shield, slot }
-    }
-}
-
-/// Takes out a node of another task, or one that was detached.
-#[inline]
-pub(super) fn forget_elsewhere(slot: &mut Option<Node>, task: RawTask) {
-    if slot.as_ref().is_some_and(|node| !node.is_of(task)) {
-        *slot = None;
     }
 }
 
@@ -68,48 +140,37 @@ impl ScopePoll<'_> {
     /// Polls what is inside, or drops it: what is made there is below this scope.
     #[inline(always)]
     pub(super) fn inside<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        /// Takes over the node that was made in the poll, also after a panic.
-        struct Keep<'a>(&'a Scope, RawTask, &'a mut Option<Node>);
+        /// Its destructor is one call, so that what it has stays in registers.
+        struct Panicked<'a>(&'a mut Slot, RawTask);
 
-        impl Keep<'_> {
-            #[inline]
-            fn keep(&mut self) {
-                let made = self.0.key().filter(|_| self.2.is_none());
-                if let Some(key) = made {
-                    *self.2 = Some(Node::with_key(self.1, key));
-                }
-            }
-        }
-
-        impl Drop for Keep<'_> {
-            #[cold]
+        impl Drop for Panicked<'_> {
+            #[inline(always)]
             fn drop(&mut self) {
-                self.keep();
+                self.0.keep_after_a_panic(self.1);
             }
         }
 
-        let scope = Scope::new(self.slot.as_ref().map(Node::key), self.holds_back);
-        let mut keep = Keep(&scope, self.task, self.slot);
-        let result = self.record.scopes.polling(keep.0, f);
-        // By hand where nothing panics: a destructor would not be inlined.
-        keep.keep();
-        std::mem::forget(keep);
+        let panicked = Panicked(self.slot, self.task);
+        let scope = Scope::new(Cell::from_mut(&mut panicked.0.key), self.holds_back);
+        let result = self.record.scopes.polling(&scope, f);
+        std::mem::forget(panicked);
+        self.slot.keep(self.task);
         result
     }
 
     /// The request that has taken hold of this scope, if there is one; this answers it.
     #[inline]
     pub(super) fn take(&self) -> Option<Request> {
-        self.slot.as_ref()?.take()
+        self.slot.get()?.take()
     }
 
     /// The node, made now if there is none.
     pub(super) fn node(&mut self) -> &mut Node {
-        let (task, record, holds_back) = (self.task, self.record, self.holds_back);
-        self.slot.get_or_insert_with(|| {
-            let kind = if holds_back { Kind::Shield } else { Kind::Scope };
-            Node::below(task, record, kind)
-        })
+        if self.slot.is_empty() {
+            let kind = if self.holds_back { Kind::Shield } else { Kind::Scope };
+            self.slot.set(Node::below(self.task, self.record, kind));
+        }
+        self.slot.node.as_mut().expect("there is one now")
     }
 
     /// It is pending: it needs its node, and is woken by this waker. Gives the request that has taken hold of it meanwhile.
@@ -122,6 +183,6 @@ impl ScopePoll<'_> {
     /// It has ended.
     #[inline]
     pub(super) fn leave(self) {
-        *self.slot = None;
+        self.slot.clear();
     }
 }

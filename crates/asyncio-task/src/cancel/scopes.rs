@@ -1,7 +1,7 @@
 //! The scopes: `catch_cancelled`, `uncancellable`, `with_finally`, and raising again.
 
-use super::node::{Node, raise_here};
-use super::scope::poll_scope;
+use super::node::raise_here;
+use super::scope::{Slot, poll_scope};
 use super::tree::{Kind, Request};
 use crate::error::CancelledError;
 use pin_project_lite::pin_project;
@@ -17,7 +17,7 @@ pin_project! {
     pub struct CatchCancelled<F> {
         #[pin]
         future: Option<F>,
-        node: Option<Node>,
+        slot: Slot,
     }
 }
 
@@ -41,7 +41,7 @@ pin_project! {
 ///
 /// `try:` … `except CancelledError:`.
 pub fn catch_cancelled<F: Future>(future: F) -> CatchCancelled<F> {
-    CatchCancelled { future: Some(future), node: None }
+    CatchCancelled { future: Some(future), slot: Slot::new() }
 }
 
 impl<F: Future> Future for CatchCancelled<F> {
@@ -50,7 +50,7 @@ impl<F: Future> Future for CatchCancelled<F> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        poll_scope(this.node, Kind::Scope, |scope| {
+        poll_scope(this.slot, Kind::Scope, |scope| {
             let inside = this.future.as_mut().as_pin_mut();
             let inside = inside.expect("a scope was polled again after it ended");
             let Some(mut scope) = scope else { return inside.poll(cx).map(Ok) };
@@ -78,7 +78,7 @@ pin_project! {
     pub struct Uncancellable<F> {
         #[pin]
         future: Option<F>,
-        node: Option<Node>,
+        slot: Slot,
     }
 }
 
@@ -94,7 +94,7 @@ pin_project! {
 ///
 /// No twin; asyncio's `shield` protects another task from the cancel of its waiter, not the waiter.
 pub fn uncancellable<F: Future>(future: F) -> Uncancellable<F> {
-    Uncancellable { future: Some(future), node: None }
+    Uncancellable { future: Some(future), slot: Slot::new() }
 }
 
 impl<F: Future> Future for Uncancellable<F> {
@@ -102,7 +102,7 @@ impl<F: Future> Future for Uncancellable<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
-        poll_scope(this.node, Kind::Shield, |scope| {
+        poll_scope(this.slot, Kind::Shield, |scope| {
             let inside = this.future.as_mut().as_pin_mut();
             let inside = inside.expect("uncancellable was polled again after it ended");
             let Some(mut scope) = scope else { return inside.poll(cx) };
