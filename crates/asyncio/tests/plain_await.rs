@@ -9,42 +9,12 @@ use asyncio::{
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use together::{Log, OnDrop, run_in_order, settle};
+use std::task::{Context, Poll};
+use together::{Log, all, once, own_waker, run_in_order, settle};
 
 /// A task that never ends, and says when it is dropped.
 fn endless(log: &Log, what: &'static str) -> Task<()> {
-    let dropped = OnDrop(log.clone(), what);
-    create_task(async move {
-        let _dropped = dropped;
-        pending().await
-    })
-}
-
-/// Polls all that are pending, every time, in order or from the last one.
-async fn all(mut futures: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>, backwards: bool) {
-    poll_fn(|cx| {
-        let mut is_pending = |future: &mut Pin<Box<dyn Future<Output = ()> + Send>>| {
-            future.as_mut().poll(cx).is_pending()
-        };
-        if backwards {
-            futures.reverse();
-            futures.retain_mut(&mut is_pending);
-            futures.reverse();
-        } else {
-            futures.retain_mut(&mut is_pending);
-        }
-        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-}
-
-async fn once<F: Future + Unpin>(future: &mut F) {
-    poll_fn(|cx| {
-        assert!(Pin::new(&mut *future).poll(cx).is_pending());
-        Poll::Ready(())
-    })
-    .await;
+    create_task(together::endless(log, what))
 }
 
 #[test]
@@ -190,15 +160,6 @@ fn an_await_that_moves_to_another_task_passes_on_the_cancels_of_that_one() {
     });
 }
 
-/// Wakes the task with a waker of its own, as `FuturesUnordered` does.
-struct Own(Waker);
-
-impl Wake for Own {
-    fn wake(self: Arc<Self>) {
-        self.0.wake_by_ref();
-    }
-}
-
 #[test]
 fn an_await_that_is_polled_with_another_waker_is_woken_by_it() {
     let log = Log::default();
@@ -208,7 +169,7 @@ fn an_await_that_is_polled_with_another_waker_is_woken_by_it() {
             let mut child = child;
             once(&mut child).await;
             poll_fn(|cx| {
-                let own = Waker::from(Arc::new(Own(cx.waker().clone())));
+                let own = own_waker(cx.waker());
                 Pin::new(&mut child).poll(&mut Context::from_waker(&own)).map(drop)
             })
             .await;

@@ -5,48 +5,12 @@ mod together;
 use asyncio::{
     TimeoutError, catch_cancelled, create_task, current_task, run, secs, sleep, timeout, yield_now,
 };
-use std::future::{Future, pending, poll_fn};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::future::{pending, poll_fn};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use together::{Log, OnDrop, run_in_order, settle};
+use together::{Boxed, Log, all, endless, once, own_waker, run_in_order, settle};
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
-/// Waits for ever, and says when it is dropped.
-fn endless(log: &Log, what: &'static str) -> impl Future<Output = ()> + Send + use<> {
-    let dropped = OnDrop(log.clone(), what);
-    async move {
-        let _dropped = dropped;
-        pending().await
-    }
-}
-
-/// Polls all that are pending, every time, in order or from the last one.
-async fn all(mut futures: Vec<Boxed<()>>, backwards: bool) {
-    poll_fn(|cx| {
-        if backwards {
-            futures.reverse();
-        }
-        futures.retain_mut(|future| future.as_mut().poll(cx).is_pending());
-        if backwards {
-            futures.reverse();
-        }
-        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-}
-
-async fn once<T>(future: &mut Boxed<T>) {
-    poll_fn(|cx| {
-        assert!(future.as_mut().poll(cx).is_pending());
-        Poll::Ready(())
-    })
-    .await;
-}
 
 /// A timeout that is never reached.
 fn long(log: &Log, what: &'static str) -> Boxed<Result<(), TimeoutError>> {
@@ -148,15 +112,6 @@ fn a_timeout_that_moves_to_another_task_or_into_a_scope_hears_its_request() {
     });
 }
 
-/// Wakes the task with a waker of its own, as `FuturesUnordered` does.
-struct Own(Waker);
-
-impl Wake for Own {
-    fn wake(self: Arc<Self>) {
-        self.0.wake_by_ref();
-    }
-}
-
 #[test]
 fn a_timeout_that_is_polled_with_another_waker_is_woken_by_it() {
     let log = Log::default();
@@ -165,7 +120,7 @@ fn a_timeout_that_is_polled_with_another_waker_is_woken_by_it() {
         let polled_by_another = |mut future: Boxed<Result<(), TimeoutError>>| async move {
             once(&mut future).await;
             poll_fn(move |cx| {
-                let own = Waker::from(Arc::new(Own(cx.waker().clone())));
+                let own = own_waker(cx.waker());
                 future.as_mut().poll(&mut Context::from_waker(&own))
             })
             .await

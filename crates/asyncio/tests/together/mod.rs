@@ -9,7 +9,12 @@ mod settle;
 pub(crate) use in_order::run_in_order;
 pub(crate) use settle::settle;
 use std::fmt;
+use std::future::{Future, pending, poll_fn};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Poll, Wake, Waker};
+
+pub(crate) type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What happened, in order.
 #[derive(Clone, Default)]
@@ -36,6 +41,52 @@ impl Drop for OnDrop {
     fn drop(&mut self) {
         self.0.say(self.1);
     }
+}
+
+/// Waits for ever, and says when it is dropped.
+pub(crate) fn endless(log: &Log, what: &'static str) -> impl Future<Output = ()> + Send + use<> {
+    let dropped = OnDrop(log.clone(), what);
+    async move {
+        let _dropped = dropped;
+        pending().await
+    }
+}
+
+/// Polls all that are pending, every time, in order or from the last one.
+pub(crate) async fn all(mut futures: Vec<Boxed<()>>, backwards: bool) {
+    poll_fn(|cx| {
+        if backwards {
+            futures.reverse();
+        }
+        futures.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+        if backwards {
+            futures.reverse();
+        }
+        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// Polls what is not ready yet, and goes on.
+pub(crate) async fn once<F: Future + Unpin>(future: &mut F) {
+    poll_fn(|cx| {
+        assert!(Pin::new(&mut *future).poll(cx).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Another waker that wakes the same, as `FuturesUnordered` makes.
+pub(crate) fn own_waker(waker: &Waker) -> Waker {
+    struct Own(Waker);
+
+    impl Wake for Own {
+        fn wake(self: Arc<Self>) {
+            self.0.wake_by_ref();
+        }
+    }
+
+    Waker::from(Arc::new(Own(waker.clone())))
 }
 
 /// An error of the tests.
