@@ -120,6 +120,20 @@ impl Loop {
         self.run();
         accepted
     }
+
+    /// Another thread cancels the task, takes that back and then sets `taken_back`, while this one runs tokens.
+    fn run_beside_a_cancel_taken_back<T>(&'static self, task: &Task<T>, taken_back: Arc<Flag>) {
+        let handle = task.handle();
+        let canceller = thread::spawn(move || {
+            assert!(handle.cancel());
+            race();
+            assert_eq!(handle.uncancel(), 0);
+            taken_back.store(true, Relaxed);
+        });
+        self.run();
+        canceller.join().unwrap();
+        self.run();
+    }
 }
 
 /// Explores `body`, which says what came of it; all of `outcomes` must come up, and nothing else.
@@ -316,16 +330,7 @@ fn a_plain_await_and_uncancel() {
             polled
         }));
         lp.run();
-        let handle = parent.handle();
-        let canceller = thread::spawn(move || {
-            assert!(handle.cancel());
-            race();
-            assert_eq!(handle.uncancel(), 0);
-            taken_back.store(true, Relaxed);
-        });
-        lp.run();
-        canceller.join().unwrap();
-        lp.run();
+        lp.run_beside_a_cancel_taken_back(&parent, taken_back);
         gate.open();
         lp.run();
         match (child_handle.cancelled(), parent.try_result().expect("it has ended")) {
@@ -364,16 +369,7 @@ fn an_offer_beside_a_scope_and_uncancel() {
             if child_done { caught.map_or(Poll::Pending, Poll::Ready) } else { Poll::Pending }
         }));
         lp.run();
-        let handle = parent.handle();
-        let canceller = thread::spawn(move || {
-            assert!(handle.cancel());
-            race();
-            assert_eq!(handle.uncancel(), 0);
-            taken_back.store(true, Relaxed);
-        });
-        lp.run();
-        canceller.join().unwrap();
-        lp.run();
+        lp.run_beside_a_cancel_taken_back(&parent, taken_back);
         gates.iter().for_each(|gate| gate.open());
         lp.run();
         let outcome = parent.try_result().expect("it has ended");
@@ -986,16 +982,7 @@ fn a_timeout_and_uncancel() {
             polled
         }));
         lp.run();
-        let handle = task.handle();
-        let canceller = thread::spawn(move || {
-            assert!(handle.cancel());
-            race();
-            assert_eq!(handle.uncancel(), 0);
-            taken_back.store(true, Relaxed);
-        });
-        lp.run();
-        canceller.join().unwrap();
-        lp.run();
+        lp.run_beside_a_cancel_taken_back(&task, taken_back);
         open.store(true, Relaxed);
         gate.open();
         lp.run();
@@ -1029,15 +1016,7 @@ fn a_timeout_beside_a_scope() {
             if timed && scoped { Poll::Ready(()) } else { Poll::Pending }
         }));
         lp.run();
-        let handle = task.handle();
-        let canceller = thread::spawn(move || {
-            assert!(handle.cancel());
-            race();
-            assert_eq!(handle.uncancel(), 0);
-        });
-        lp.run();
-        canceller.join().unwrap();
-        lp.run();
+        lp.run_beside_a_cancel_taken_back(&task, Arc::default());
         gates.iter().for_each(|gate| gate.open());
         lp.run();
         match (caught.load(Relaxed), task.try_result().expect("it has ended")) {
