@@ -465,11 +465,7 @@ impl EventLoop {
             return TaskBuilder::on(self).create_task_at(future, location);
         }
         let options = Options { name: None, context: copied_context() };
-        let made = self.0.scheduler.spawn(future, options, location);
-        match made {
-            Ok(task) => task,
-            Err(cancelled) => self.refused(cancelled),
-        }
+        self.accepted(self.0.scheduler.spawn(future, options, location))
     }
 
     /// A task that `enter` enters somewhere before it can run: see [`EventLoop::create_task_at`]. For loops without a task factory.
@@ -487,7 +483,13 @@ impl EventLoop {
         F::Output: Send + 'static,
     {
         let options = Options { name: None, context };
-        match self.0.scheduler.spawn_entered(future, options, location, enter) {
+        self.accepted(self.0.scheduler.spawn_entered(future, options, location, enter))
+    }
+
+    #[inline(always)]
+    #[track_caller]
+    fn accepted<T>(&self, made: Result<Task<T>, Task<T>>) -> Task<T> {
+        match made {
             Ok(task) => task,
             Err(cancelled) => self.refused(cancelled),
         }
@@ -516,14 +518,10 @@ impl EventLoop {
         F: std::future::Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let made = match is_eager {
+        self.accepted(match is_eager {
             false => self.0.scheduler.spawn(future, options, location),
             true => self.0.scheduler.spawn_eager(future, options, location),
-        };
-        match made {
-            Ok(task) => task,
-            Err(cancelled) => self.refused(cancelled),
-        }
+        })
     }
 
     /// Makes a task of a future that stays on this thread.
