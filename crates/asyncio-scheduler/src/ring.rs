@@ -46,6 +46,12 @@ impl Ring {
         // SAFETY: nobody is called.
         unsafe { self.with(|entries| entries.len()) }
     }
+
+    /// Whether nothing is in.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 impl fmt::Debug for Ring {

@@ -157,7 +157,7 @@ impl Worker {
         if self.core.has_injected() {
             self.core.take_injected(&self.queue);
         }
-        if may_sleep && ring.len() == 0 && !self.is_stopping() {
+        if may_sleep && ring.is_empty() && !self.is_stopping() {
             // Nobody else is in the driver, so the worker has slept in it, and never lies.
             self.find_entries();
         } else {
