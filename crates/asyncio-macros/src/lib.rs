@@ -57,6 +57,9 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `replay = "2f-w4s-3:1"` | one schedule, as a failure has reported it |
 /// | `real` | no simulation: the multi-threaded runtime, real time, `workers` and `timeout` as they are |
 ///
+/// `use asyncio::*` makes a plain `#[test]` ambiguous, as the compiler does not choose between a glob import and its prelude: import names, or say
+/// `use core::prelude::v1::test;` beside it.
+///
 /// The variable `ASYNCIO_SEED` names the first seed (in hexadecimal; or a schedule; or `random`), and `ASYNCIO_SEEDS` how many are tried, in all tests.
 #[proc_macro_attribute]
 pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {

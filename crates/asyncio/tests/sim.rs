@@ -102,6 +102,24 @@ async fn a_race_is_found() {
     add_twice().await;
 }
 
+/// A plain `#[test]` is ambiguous beside the glob until it is imported by its name.
+mod everything_imported {
+    use asyncio::*;
+    use core::prelude::v1::test;
+
+    #[test]
+    fn a_plain_test_is_in_no_simulation() {
+        assert!(try_get_running_loop().is_err());
+    }
+
+    #[asyncio::test]
+    async fn a_test_by_its_path_is_in_one() {
+        let begin = now();
+        sleep(secs(3600.0)).await;
+        assert_eq!(now() - begin, secs(3600.0));
+    }
+}
+
 #[test]
 fn a_schedule_that_failed_fails_again() {
     let failure = explore(1000, |sim| sim, add_twice).unwrap_err();
