@@ -176,7 +176,8 @@ impl Hold for Tree {
 /// Waits in something like a task; says whether it was notified and not cancelled.
 fn wait_in_task(wait: condition::Wait<&Condition<i32>>) -> bool {
     let (slot, context) = (WaitSlot::new(), ContextSlot::new());
-    static KIND: Kind = Kind { hold: || Box::new(Tree { was_asked: false }), waker: None };
+    static KIND: Kind =
+        Kind { hold: || Box::new(Tree { was_asked: false }), waker: None, id: |_| 0 };
     // SAFETY: nobody reads the task back.
     let owner = unsafe { Owner::new(std::ptr::null(), &KIND) };
     let record = PollRecord { owner, ..PollRecord::outside(&slot, &context) };

@@ -42,7 +42,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 pub fn block_on_task<F: Future>(future: F) -> F::Output {
     let (parker, waker) = parker();
     let hold: MakeHold = || unreachable!("nothing is brought back here");
-    let kind = Box::leak(Box::new(Kind { hold, waker: Some(waker.vtable()) }));
+    let kind = Box::leak(Box::new(Kind { hold, waker: Some(waker.vtable()), id: |_| 0 }));
     // SAFETY: nobody reads the task back.
     let owner = unsafe { Owner::new(waker.data(), kind) };
     let (slot, context) = (WaitSlot::new(), ContextSlot::new());
