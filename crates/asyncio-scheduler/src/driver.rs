@@ -6,9 +6,11 @@
 
 use crate::callback::Handle;
 use crate::lane::Panicked;
+use crate::signs::Signs;
 use crate::simulated::Simulation;
 use asyncio_task::{JoinError, TaskHandle, Unretrieved};
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a turn may take.
@@ -34,9 +36,16 @@ pub trait Driver: Send + Sync + 'static {
     /// [`Wait::TimersOnly`] by one at a time.
     fn turn(&self, worker: usize, wait: Wait);
 
-    /// Whether a turn for [`Wait::TimersOnly`] has something to do; asked before every pass, so it has to be cheap.
-    fn is_due(&self, worker: usize) -> bool {
+    /// What tells a worker before each of its passes whether a turn for [`Wait::TimersOnly`] has something to do. Asked once, when a thread becomes
+    /// the worker; without signs the worker makes such a turn before each pass.
+    fn signs(self: Arc<Self>, worker: usize) -> Option<Signs> {
         let _ = worker;
+        None
+    }
+
+    /// Whether a deadline that the [signs](Self::signs) have named is past.
+    fn is_past(&self, deadline: u64) -> bool {
+        let _ = deadline;
         true
     }
 

@@ -16,7 +16,7 @@
 //! | **promise** | [`promise`]: the settable future: one outcome, set once, and those who wait for it in their order |
 //! | **blocking pool** | [`blocking`]: threads for code that blocks |
 //! | **simulation** | [`simulated`]: the workers played one step at a time on one thread |
-//! | **driver**, **seam** | [`driver`]: readiness, timers, clock, threads: everything that is not determined by the code alone |
+//! | **driver**, **seam** | [`driver`]: readiness, timers, clock, threads: everything that is not determined by the code alone; [`signs`]: what a worker reads of it by itself before each pass |
 //!
 //! The scheduler names neither reactor nor timer: it owns the small [`Driver`] trait, and the facade supplies one made
 //! of both.
@@ -44,6 +44,7 @@ mod ring;
 pub mod run_queue;
 mod search;
 mod shard;
+pub mod signs;
 pub mod simulated;
 mod threads;
 mod watch;
@@ -54,6 +55,7 @@ pub use core::set_last_resort;
 pub use driver::{Driver, Join, Reporter, Step, Wait};
 pub use errors::{CloseError, LoopClosed, RunError};
 pub use event_loop::Loop;
+pub use signs::{Signs, Words};
 
 /// How many processors this process may use, asked once.
 pub fn processors() -> usize {

@@ -2,6 +2,7 @@
 
 use crate::driver::Wait;
 use crate::run_queue::Entry;
+use crate::signs::{Sign, Signs};
 use crate::worker::Worker;
 use std::collections::VecDeque;
 use std::iter;
@@ -15,9 +16,25 @@ impl Worker {
     pub(crate) fn glance(&self) {
         if self.pace.is_due() {
             self.look();
-        } else if self.event_loop.driver().is_due(self.shard.index) {
+        } else if self.has_signs_of_something() {
             self.turn(Wait::TimersOnly);
         }
+    }
+
+    /// Whether a turn for the timers may have something to do.
+    #[inline(always)]
+    fn has_signs_of_something(&self) -> bool {
+        match self.signs.as_ref().map_or(Sign::Event, Signs::read) {
+            Sign::Quiet => false,
+            Sign::Timer(deadline) => self.is_past(deadline),
+            Sign::Event => true,
+        }
+    }
+
+    /// Apart, so that its call does not weigh on who has no timer.
+    #[inline(never)]
+    fn is_past(&self, deadline: u64) -> bool {
+        self.event_loop.driver().is_past(deadline)
     }
 
     /// Looks at the descriptors, unless somebody else does, and at the timers.

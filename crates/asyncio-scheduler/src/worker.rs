@@ -17,6 +17,7 @@ use crate::lane::{self, Panicked};
 use crate::pace::Pace;
 use crate::run_queue::{Entry, Ring, RunQueue};
 use crate::shard::Shard;
+use crate::signs::Signs;
 use crate::watch::{Rounds, Vigil};
 use asyncio_base::record;
 use asyncio_task::{Ran, Runnable, TaskId};
@@ -52,6 +53,7 @@ pub(crate) struct Worker {
     pub(crate) pace: Pace,
     pub(crate) vigil: Vigil,
     pub(crate) rounds: Rounds,
+    pub(crate) signs: Option<Signs>,
     /// What the thread works for besides: the loop from inside which it closes this one.
     outer: Option<Rc<Worker>>,
 }
@@ -98,6 +100,7 @@ impl Worker {
             bound: Cell::new(None),
             pace: Pace::new(),
             vigil: Vigil::default(),
+            signs: event_loop.driver_arc().signs(index),
             rounds: Rounds::new(if has_others { core.workers() } else { 0 }),
             outer,
         })
@@ -378,13 +381,14 @@ impl Worker {
 
     fn give_back(self: Rc<Self>, set_current: impl FnOnce(Option<Rc<Worker>>)) {
         // The other reference was in the cell, which lends but never gives it away.
-        if let Some(Worker { core, shard, queue, pinned, outer, event_loop, .. }) =
+        if let Some(Worker { core, shard, queue, pinned, outer, signs, event_loop, .. }) =
             Rc::into_inner(self)
         {
             set_current(outer);
             shard.put_queue_back(queue);
             pinned.into_iter().for_each(|pinned| core.local.put_queue_back(pinned));
-            drop(event_loop);
+            // The loop goes last: it has the driver.
+            drop((signs, event_loop));
         }
     }
 }

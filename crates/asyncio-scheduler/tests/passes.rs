@@ -9,7 +9,7 @@ use asyncio_task::Options;
 use common::{Rig, yield_now};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 
@@ -178,6 +178,41 @@ fn after_main_has_ended_what_it_queued_runs_and_no_more() {
     assert!(matches!(outcome, Some(MainOutcome::Returned(7))));
     assert_eq!(rig.log.take(), ["queued by main"]);
     assert_eq!(rig.driver.take_turns(), [Wait::No, Wait::TimersOnly]);
+}
+
+/// Between two looks at the descriptors a turn is made before the pass that follows a sign, and no other.
+#[test]
+fn a_turn_is_made_when_there_are_signs_of_something() {
+    const NEVER: u64 = u64::MAX;
+    let words = Arc::new([NEVER, NEVER, 0].map(AtomicU64::new));
+    let rig = Rig::new();
+    rig.driver.stop_clock();
+    *rig.driver.signs.lock().unwrap() = Some(words.clone());
+    let inner = rig.clone();
+    rig.run(async {
+        assert_eq!(inner.driver.take_turns(), [Wait::No]);
+        let timer = [Wait::TimersOnly];
+        let after: [([u64; 3], &[Wait]); 8] = [
+            ([NEVER, NEVER, 0], &[]),
+            ([9, NEVER, 0], &timer),
+            ([10, NEVER, 0], &[]),
+            ([NEVER, 9, 0], &timer),
+            ([11, 10, 0], &[]),
+            ([11, 9, 0], &timer),
+            ([NEVER, NEVER, 1], &timer),
+            ([11, NEVER, 1 << 63], &timer),
+        ];
+        for (now, turns) in after {
+            words.iter().zip(now).for_each(|(word, now)| word.store(now, Ordering::Relaxed));
+            yield_now().await;
+            assert_eq!(inner.driver.take_turns(), turns, "after {now:?}");
+        }
+        words
+            .iter()
+            .zip([NEVER, NEVER, 0])
+            .for_each(|(word, no)| word.store(no, Ordering::Relaxed));
+    });
+    assert!(rig.driver.take_turns().is_empty());
 }
 
 #[test]

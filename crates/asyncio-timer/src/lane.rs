@@ -53,6 +53,11 @@ impl<T> LaneTimers<T> {
         Some(self.earliest.load(Ordering::Acquire)).filter(|&deadline| deadline != NEVER)
     }
 
+    /// The word of [`earliest`](Self::earliest), `u64::MAX` without timers, for whoever reads it more often than anything else.
+    pub fn earliest_word(&self) -> &AtomicU64 {
+        &self.earliest
+    }
+
     /// As [`earliest`](Self::earliest), `u64::MAX` without timers, for a parker after its fence: see `alarm.rs`.
     pub fn earliest_after_fence(&self) -> u64 {
         load_after_fence(&self.earliest)

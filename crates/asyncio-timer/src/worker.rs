@@ -241,6 +241,11 @@ impl WorkerWheel {
         self.published.next.load(Ordering::Relaxed)
     }
 
+    /// The word of [`next`](Self::next), for whoever reads it more often than anything else.
+    pub fn next_word(&self) -> &AtomicU64 {
+        &self.published.next
+    }
+
     /// Publishes a better deadline if the published one is known to be too early and nobody is in the way.
     pub(crate) fn refresh(&self) {
         if !self.published.stale.load(Ordering::Relaxed) {

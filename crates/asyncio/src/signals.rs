@@ -4,7 +4,7 @@
 use crate::events::EventLoop;
 use crate::exceptions::{LoopClosed, RunError};
 use asyncio_base::context::{Context, ContextSlot, with_current};
-use asyncio_base::sync::Mutex;
+use asyncio_base::sync::{AtomicU64, Mutex};
 use asyncio_process::{Came, Catch, CatchError, Caught, Interrupt};
 use asyncio_reactor::Reactor;
 use asyncio_scheduler::Loop;
@@ -91,10 +91,9 @@ impl Signals {
         Signals { caught, main: Mutex::new(None), handlers: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Whether there is something to [deliver](Self::deliver); asked in each pass.
-    #[inline]
-    pub(crate) fn have_come(&self) -> bool {
-        self.caught.has_some()
+    /// Not 0 while there is something to [deliver](Self::deliver); read in each pass.
+    pub(crate) fn word(&self) -> &AtomicU64 {
+        self.caught.word()
     }
 
     /// Does what the signals that came ask for.
@@ -107,7 +106,7 @@ impl Signals {
 
     #[cold]
     fn hand_out(&self, came: Came, scheduler: Option<Arc<Loop>>) {
-        if came.interrupt {
+        if came.interrupt() {
             self.cancel_main();
         }
         let callbacks: Vec<Callback> = {

@@ -14,7 +14,7 @@ use asyncio_base::sync::Mutex;
 use asyncio_net::Resolve;
 use asyncio_reactor::{Reactor, Stats};
 use asyncio_scheduler::simulated::Simulation;
-use asyncio_scheduler::{Driver, Handle, Join, Loop, Reporter, Wait, worker};
+use asyncio_scheduler::{Driver, Handle, Join, Loop, Reporter, Signs, Wait, Words, worker};
 use asyncio_task::JoinError;
 use asyncio_timer::{Key, LaneTimers, Timers};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -164,12 +164,6 @@ impl Wiring {
         sleep.map_or(callback, |sleep| Some(callback.map_or(sleep, |at| at.min(sleep))))
     }
 
-    /// Apart, so that its call does not weigh on who has no timer.
-    #[inline(never)]
-    fn is_past(&self, deadline: u64) -> bool {
-        deadline <= self.timers.now_nanos()
-    }
-
     /// Fires what is due of these wheels and the lane's, in one order of deadlines.
     fn fire_timers(&self, wheels: Wheels) {
         if self.earliest(wheels).is_none() {
@@ -271,12 +265,20 @@ impl Driver for Wiring {
         self.fire_timers(if only_own { Wheels::Of(worker) } else { Wheels::AllFrom(worker) });
     }
 
-    fn is_due(&self, worker: usize) -> bool {
-        // Without a timer the clock is not even read.
-        match self.earliest(Wheels::Of(worker)) {
-            None => self.signals.have_come(),
-            Some(deadline) => self.is_past(deadline) || self.signals.have_come(),
+    fn signs(self: Arc<Self>, worker: usize) -> Option<Signs> {
+        if self.world.is_some() {
+            // Played: it is told to make each turn.
+            return None;
         }
+        Some(Signs::of(self, |wiring| {
+            let (sleeps, callbacks) = (wiring.timers.wheel(worker), &wiring.lane_timers);
+            let deadlines = [sleeps.next_word(), callbacks.earliest_word()];
+            Words { deadlines, events: wiring.signals.word() }
+        }))
+    }
+
+    fn is_past(&self, deadline: u64) -> bool {
+        deadline <= self.timers.now_nanos()
     }
 
     fn unpark(&self) {

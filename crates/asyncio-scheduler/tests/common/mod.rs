@@ -5,13 +5,16 @@ use asyncio_base::context::ContextSlot;
 use asyncio_scheduler::callback::Kind;
 use asyncio_scheduler::event_loop::MainOutcome;
 use asyncio_scheduler::lane::Panicked;
-use asyncio_scheduler::{Driver, Handle, Join, Loop, LoopClosed, Reporter, Step, Wait};
+use asyncio_scheduler::{
+    Driver, Handle, Join, Loop, LoopClosed, Reporter, Signs, Step, Wait, Words,
+};
 use asyncio_task::{JoinError, Options, Task, TaskHandle, Unretrieved};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::panic::Location;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -86,6 +89,8 @@ pub struct MockDriver {
     turns: Mutex<Vec<Wait>>,
     pub on_close: Mutex<Option<Action>>,
     stopped_at: Mutex<Option<Instant>>,
+    /// Two deadlines and whether there are events, if the next run is to look at them; what lies before 10 is past.
+    pub signs: Mutex<Option<Arc<[AtomicU64; 3]>>>,
 }
 
 impl MockDriver {
@@ -143,6 +148,15 @@ impl Driver for MockDriver {
             self.run(|ready| &mut ready.io);
         }
         self.run(|ready| &mut ready.timers);
+    }
+
+    fn signs(self: Arc<Self>, _worker: usize) -> Option<Signs> {
+        let words = lock(&self.signs).clone()?;
+        Some(Signs::of(words, |[one, other, events]| Words { deadlines: [one, other], events }))
+    }
+
+    fn is_past(&self, deadline: u64) -> bool {
+        deadline < 10
     }
 
     fn unpark(&self) {
