@@ -35,8 +35,11 @@ const _: () = assert!(size_of::<Entry>() == size_of::<usize>(), "an entry is one
 #[cfg(not(asyncio_loom))]
 mod imp {
     use super::{BATCH, Entry, Stolen};
-    pub use crate::ring::Ring;
+    use crate::ring;
     use crossbeam_deque as deque;
+
+    /// A FIFO that nobody steals from.
+    pub type Ring = ring::Ring<Entry>;
 
     /// A worker's own FIFO.
     #[derive(Debug)]
@@ -55,7 +58,7 @@ mod imp {
 
         /// An empty queue that nobody steals from.
         pub fn alone() -> Self {
-            RunQueue::Alone(Ring::default())
+            RunQueue::Alone(Ring::new())
         }
 
         /// The ring, if nobody steals from it.
@@ -261,6 +264,11 @@ mod imp {
         /// Whether nothing is in.
         pub fn is_empty(&self) -> bool {
             self.len() == 0
+        }
+
+        /// Takes what is in now from the front, and nothing that comes later.
+        pub fn queued(&self) -> impl Iterator<Item = Entry> {
+            (0..self.len()).map_while(|_| self.pop())
         }
     }
 

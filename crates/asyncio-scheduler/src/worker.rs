@@ -166,21 +166,19 @@ impl Worker {
         } else {
             self.glance();
         }
-        let queued = ring.len();
-        self.pace.ran(queued);
+        self.pace.ran(ring.len());
         // All that debug mode costs while it is off.
         if self.event_loop.is_watched() {
-            return self.run_watched_entries(0, queued);
+            return self.run_watched_entries(0, ring.len());
         }
-        for _ in 0..queued {
-            match ring.pop() {
-                Some(Entry::Task(token)) => {
+        for entry in ring.queued() {
+            match entry {
+                Entry::Task(token) => {
                     if let Ran::Again(token) = token.run_inlined(UNCOUNTED) {
                         ring.push(Entry::Task(token));
                     }
                 }
-                Some(Entry::Ticket) => self.spend_ticket(lane::run),
-                None => break,
+                Entry::Ticket => self.spend_ticket(lane::run),
             }
         }
     }
