@@ -312,7 +312,8 @@ impl State {
     #[inline]
     pub fn begin_poll(&self) -> Snapshot {
         let now = self.load();
-        if now.0 & WAKE_MASK < WAKES_MANY * WAKE {
+        // The highest bit of the count: a test of one bit.
+        if now.0 & (WAKES_MANY * WAKE) == 0 {
             return now;
         }
         let surplus = (now.wakes() - 1) * WAKE;
@@ -324,8 +325,8 @@ impl State {
     pub fn end_poll(&self, seen: Snapshot, awaits: bool) -> Idle {
         // Nobody else changes the flag, so the difference to what was seen is exact.
         let spent = seen.0 & (WAKE_MASK | AWAITS);
-        let spent = spent.wrapping_sub(if awaits { AWAITS } else { 0 });
-        let old = self.0.fetch_sub(spent, Ordering::AcqRel);
+        let awaits = u64::from(awaits) * AWAITS;
+        let old = self.0.fetch_add(awaits.wrapping_sub(spent), Ordering::AcqRel);
         if (old ^ seen.0) & WAKE_MASK == 0 { Idle::Waiting } else { Idle::Again }
     }
 
