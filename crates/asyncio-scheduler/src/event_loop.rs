@@ -401,13 +401,15 @@ impl Loop {
         if let Some(simulation) = self.driver().simulation() {
             return simulated::play(self, worker, simulation, ended);
         }
-        let mut last = false;
         loop {
-            worker.pass(!last);
-            if last || self.is_stopping() {
+            worker.pass(true);
+            if self.is_stopping() {
                 break;
             }
-            last = ended();
+            if ended() {
+                worker.last_pass();
+                break;
+            }
         }
         if let Some(panic) = self.failure.lock().take() {
             resume_unwind(panic);

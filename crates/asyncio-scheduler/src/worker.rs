@@ -154,6 +154,13 @@ impl Worker {
         true
     }
 
+    /// A pass that does not sleep; apart, as there is one in a run.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn last_pass(&self) {
+        self.pass(false);
+    }
+
     /// A pass of the loop's only worker, whose queue is a ring: what matters to others is not asked.
     #[inline(always)]
     fn pass_alone(&self, ring: &Ring, may_sleep: bool) {
