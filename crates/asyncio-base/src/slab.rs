@@ -51,6 +51,8 @@ enum Entry<T> {
 
 /// End of the free list.
 const NONE: u32 = u32::MAX;
+/// Positions lie below this: whoever links values has a bit to spare.
+const LIMIT: u32 = 1 << 31;
 
 /// Values at stable positions, found by generation-checked keys.
 #[derive(Debug)]
@@ -93,15 +95,15 @@ impl<T> Slab<T> {
     ///
     /// # Panics
     ///
-    /// With 2^32 - 1 values in already.
+    /// With 2^31 values in already.
     #[inline(always)]
     pub fn insert(&mut self, value: T) -> Key {
         self.len += 1;
-        if self.free == NONE {
-            return self.insert_at_end(value);
-        }
         let index = self.free;
-        let entry = &mut self.entries[index as usize];
+        // The end of the free list is a position that no slab has: one question answers both.
+        let Some(entry) = self.entries.get_mut(index as usize) else {
+            return self.insert_at_end(value);
+        };
         let Entry::Free { generation, next } = *entry else {
             unreachable!("the free list links free entries only");
         };
@@ -112,8 +114,8 @@ impl<T> Slab<T> {
 
     #[inline(never)]
     fn insert_at_end(&mut self, value: T) -> Key {
-        let index = u32::try_from(self.entries.len()).ok().filter(|&i| i != NONE);
-        let index = index.expect("a slab holds fewer than 2^32 - 1 values");
+        let index = u32::try_from(self.entries.len()).ok().filter(|&i| i < LIMIT);
+        let index = index.expect("a slab holds no more than 2^31 values");
         self.entries.push(Entry::Full { generation: self.first_generation, value });
         Key { index, generation: self.first_generation }
     }

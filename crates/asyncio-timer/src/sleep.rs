@@ -253,8 +253,8 @@ impl Future for Sleep {
 impl Drop for Sleep {
     #[inline]
     fn drop(&mut self) {
-        if let (State::Armed { key, deadline }, Some(wheel)) = (self.state, &self.wheel) {
-            wheel.cancel(key, deadline);
+        if let (State::Armed { key, .. }, Some(wheel)) = (self.state, &self.wheel) {
+            wheel.cancel(key);
         }
     }
 }

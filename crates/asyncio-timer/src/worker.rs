@@ -125,8 +125,9 @@ impl WorkerWheel {
             drop(waker);
             return None;
         }
-        let key = state.wheel.insert(deadline, Some(waker));
-        let lowered = self.lower(deadline);
+        let (key, first) = state.wheel.add(deadline, Some(waker));
+        // `next` is no later than what the wheel says.
+        let lowered = first && self.lower(deadline);
         drop(state);
         if lowered {
             self.shared.alarm.announce(deadline);
@@ -134,20 +135,20 @@ impl WorkerWheel {
         Some(key)
     }
 
-    /// Takes out a timer that had this deadline, if it has not fired.
+    /// Takes out a timer, if it has not fired.
     #[inline]
-    pub(crate) fn cancel(&self, key: Key, deadline: u64) {
+    pub(crate) fn cancel(&self, key: Key) {
         let mut state = self.state.lock();
         // What has fired was published by who took it out.
-        let Some(entry) = state.wheel.remove(key) else { return };
-        if deadline <= self.published.next.load(Ordering::Relaxed) || state.wheel.is_empty() {
+        let Some((entry, was_first)) = state.wheel.take(key) else { return };
+        if was_first {
             self.first_is_gone(&state);
         }
         drop(state);
         drop(entry);
     }
 
-    /// The timer that `next` stands for was taken out, or the last one; the caller holds the lock.
+    /// A timer was taken out that `next` may stand for, or the last one; the caller holds the lock.
     #[cold]
     fn first_is_gone(&self, state: &State) {
         if state.wheel.is_empty() {

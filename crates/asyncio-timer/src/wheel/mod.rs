@@ -110,26 +110,40 @@ impl<T> Wheel<T> {
     /// With 2^31 timers in already.
     #[inline]
     pub fn insert(&mut self, deadline: u64, value: T) -> Key {
-        let sequence = self.next_sequence();
-        let place = self.place_of(deadline);
-        let next = self.heads.get(place);
-        let prev = HEAD | place.index() as u32;
-        let key = self.nodes.insert(Node { deadline, sequence, prev, next, value });
-        assert!(key.index() < HEAD as usize, "a wheel holds fewer than 2^31 timers");
-        self.attach(key.index() as u32, place, next, deadline);
-        key
+        self.add(deadline, value).0
     }
 
     /// Takes a timer out before it fires; `None` if it fired or was removed already.
     #[inline]
     pub fn remove(&mut self, key: Key) -> Option<T> {
+        self.take(key).map(|(value, _)| value)
+    }
+
+    /// As [`insert`](Self::insert), and says whether [`next_deadline`](Self::next_deadline) may be earlier for it: if not, it was not
+    /// later than this deadline.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, deadline: u64, value: T) -> (Key, bool) {
+        let sequence = self.next_sequence();
+        let place = self.place_of(deadline);
+        let next = self.heads.get(place);
+        let prev = HEAD | place.index() as u32;
+        let key = self.nodes.insert(Node { deadline, sequence, prev, next, value });
+        (key, self.attach(key.index() as u32, place, next, deadline))
+    }
+
+    /// As [`remove`](Self::remove), and says whether [`next_deadline`](Self::next_deadline) may be later now.
+    #[inline(always)]
+    pub(crate) fn take(&mut self, key: Key) -> Option<(T, bool)> {
         let Node { deadline, prev, next, value, .. } = self.nodes.remove(key)?;
         let linked = prev != DETACHED;
         if linked {
             self.unlink(prev, next);
         }
-        self.removed(linked.then_some(deadline));
-        Some(value)
+        let was_first = !linked || deadline == self.bound || self.nodes.is_empty();
+        if was_first {
+            self.first_is_gone();
+        }
+        Some((value, was_first))
     }
 
     /// Gives a timer another deadline, and a place after the timers that have the same one already; false if it is gone.
@@ -224,7 +238,7 @@ impl<T> Wheel<T> {
         self.heads = Heads::new();
         self.due.clear();
         self.exact = false;
-        self.removed(None);
+        self.reset_if_empty();
         nodes.sort_unstable_by_key(|node| (node.deadline, node.sequence));
         nodes.into_iter().map(|node| node.value).collect()
     }
@@ -259,17 +273,21 @@ impl<T> Wheel<T> {
     }
 
     /// Makes a node, whose own links are set, the first of a list.
+    ///
+    /// Whether it may be the earliest of all.
     #[inline]
-    fn attach(&mut self, index: u32, place: Place, next: u32, deadline: u64) {
+    fn attach(&mut self, index: u32, place: Place, next: u32, deadline: u64) -> bool {
         if next == Heads::NONE {
             self.heads.set(place, index);
         } else {
             self.node_mut(next).prev = index;
             self.heads.replace(place, index);
         }
-        if deadline <= self.bound {
+        let first = deadline <= self.bound;
+        if first {
             (self.bound, self.exact) = (deadline, true);
         }
+        first
     }
 
     /// Closes the gap that a node with these links leaves in its list.
@@ -290,12 +308,16 @@ impl<T> Wheel<T> {
         }
     }
 
-    /// A timer was taken out that was in a slot and had this deadline, or was not and had `None`.
+    /// A timer was taken out that may have been the earliest or the last one.
+    #[cold]
+    fn first_is_gone(&mut self) {
+        self.exact = false;
+        self.reset_if_empty();
+    }
+
+    /// Nothing is due in an empty wheel, and it gives back the memory that it had for many.
     #[inline]
-    fn removed(&mut self, deadline: Option<u64>) {
-        if deadline == Some(self.bound) {
-            self.exact = false;
-        }
+    fn reset_if_empty(&mut self) {
         if self.nodes.is_empty() {
             self.bound = u64::MAX;
             if self.nodes.positions() > KEEP {

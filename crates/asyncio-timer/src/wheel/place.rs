@@ -37,7 +37,7 @@ pub(super) fn nanos_of(tick: u64) -> u64 {
 
 /// One slot of one level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(u16);
+pub(super) struct Place(u32);
 
 impl Place {
     /// How many there are.
@@ -56,7 +56,7 @@ impl Place {
     #[inline]
     fn at(level: usize, tick: u64) -> Place {
         let digit = tick >> (level as u32 * DIGIT_BITS);
-        Place((level as u16) << SLOT_BITS | (digit as u16 & (SLOTS as u16 - 1)))
+        Place((level as u32) << SLOT_BITS | (digit as u32 & (SLOTS as u32 - 1)))
     }
 
     /// The slot of a level that time enters next, in a wheel that has come to tick `current`.
@@ -83,13 +83,19 @@ impl Place {
     #[inline]
     pub(super) fn from_index(index: usize) -> Place {
         debug_assert!(index < Place::COUNT);
-        Place(index as u16)
+        Place(index as u32)
     }
 
     /// The number of the place, from 0 up to [`COUNT`](Self::COUNT).
     #[inline]
     pub(super) fn index(self) -> usize {
-        usize::from(self.0)
+        self.0 as usize
+    }
+
+    /// The number again, so that the compiler sees that it is one.
+    #[inline]
+    fn number(self) -> usize {
+        self.index() % Place::COUNT
     }
 
     fn level(self) -> usize {
@@ -124,27 +130,27 @@ impl Heads {
     /// The first node at a place, [`NONE`](Self::NONE) if it is empty.
     #[inline]
     pub(super) fn get(&self, place: Place) -> u32 {
-        self.heads[place.index()]
+        self.heads[place.number()]
     }
 
     /// Puts the first node at a place.
     #[inline]
     pub(super) fn set(&mut self, place: Place, node: u32) {
-        self.heads[place.index()] = node;
-        self.used[place.index() / 64] |= 1 << (place.index() % 64);
+        self.heads[place.number()] = node;
+        self.used[place.number() / 64] |= 1 << (place.index() % 64);
     }
 
     /// Another node is the first at a place that has nodes.
     #[inline]
     pub(super) fn replace(&mut self, place: Place, node: u32) {
-        self.heads[place.index()] = node;
+        self.heads[place.number()] = node;
     }
 
     /// Empties a place.
     #[inline]
     pub(super) fn clear(&mut self, place: Place) {
-        self.heads[place.index()] = Self::NONE;
-        self.used[place.index() / 64] &= !(1 << (place.index() % 64));
+        self.heads[place.number()] = Self::NONE;
+        self.used[place.number() / 64] &= !(1 << (place.index() % 64));
     }
 
     /// The place in use that begins first in a wheel that has come to tick `current`; of several the coarsest, which may hold what

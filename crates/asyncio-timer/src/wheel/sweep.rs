@@ -53,7 +53,7 @@ impl<T> Wheel<T> {
     fn fire(&mut self, due: Due) -> (Key, u64, T) {
         self.due.pop();
         let node = self.nodes.remove(due.key()).expect("peeked");
-        self.removed(None);
+        self.reset_if_empty();
         (due.key(), due.deadline, node.value)
     }
 

@@ -328,6 +328,41 @@ fn a_crowded_slot_gives_an_early_bound_and_reaches_the_earliest_in_few_steps() {
     assert!(steps <= 8, "{steps} waits");
 }
 
+/// As a worker does it: who publishes the earliest deadline looks at it only when told that it may have changed.
+#[test]
+fn who_is_told_of_the_first_never_publishes_too_late() {
+    let mut wheel = Wheel::new(0);
+    let (mut live, mut published, mut now, mut salt) = (Vec::new(), u64::MAX, 0, 1_u64);
+    let mut random = |below: u64| {
+        salt = salt.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (salt >> 33) % below
+    };
+    for _ in 0..40_000 {
+        match random(8) {
+            0..=3 => {
+                let deadline = now + (1 << random(30)) + random(TICK);
+                let (key, first) = wheel.add(deadline, ());
+                published = if first { published.min(deadline) } else { published };
+                live.push((deadline, key));
+            }
+            4 | 5 if !live.is_empty() => {
+                let (deadline, key) = live.swap_remove(random(live.len() as u64) as usize);
+                let (_, was_first) = wheel.take(key).unwrap();
+                let stands_for_it = deadline <= published || wheel.is_empty();
+                assert!(was_first || !stands_for_it, "{deadline} is what was published");
+            }
+            6 => {
+                now += random(70 * TICK);
+                while wheel.pop(now).is_some() && random(4) != 0 {}
+                live.retain(|&(_, key)| wheel.get(key).is_some());
+            }
+            _ => published = wheel.next_deadline().unwrap_or(u64::MAX),
+        }
+        let earliest = live.iter().map(|at| at.0).min().unwrap_or(u64::MAX);
+        assert!(published <= earliest, "{published} is later than {earliest}");
+    }
+}
+
 #[test]
 fn memory_is_given_back_after_a_hundred_thousand_cancelled_timers() {
     let mut wheel = Wheel::new(0);
