@@ -8,7 +8,8 @@
 //! A level has room for twice that, 128 digits from that of the present on: while time is in one slot of the level above, the
 //! nodes of that level's *next* slot are moved down a few at a time, see `sweep.rs`. Hence
 //!
-//! - a digit lies at its low seven bits, and no two digits in use share a slot;
+//! - a digit lies at its low seven bits, and no two digits in use share a slot, as all lie between the present and the end of the next
+//!   slot of the level above;
 //! - a slot overlaps slots of finer levels if it is the next of its level, and no others: all other timers of a level are later
 //!   than every timer of the finer ones.
 
@@ -35,7 +36,7 @@ pub(super) fn nanos_of(tick: u64) -> u64 {
     if tick >> (u64::BITS - TICK_BITS) == 0 { tick << TICK_BITS } else { u64::MAX }
 }
 
-/// One slot of one level.
+/// One slot of one level. Made in such a way that the compiler sees it is below [`COUNT`](Place::COUNT).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place(u32);
 
@@ -56,7 +57,7 @@ impl Place {
     #[inline]
     fn at(level: usize, tick: u64) -> Place {
         let digit = tick >> (level as u32 * DIGIT_BITS);
-        Place((level as u32) << SLOT_BITS | (digit as u32 & (SLOTS as u32 - 1)))
+        Place((level % LEVELS) as u32 * SLOTS as u32 + digit as u32 % SLOTS as u32)
     }
 
     /// The slot of a level that time enters next, in a wheel that has come to tick `current`.
@@ -83,19 +84,13 @@ impl Place {
     #[inline]
     pub(super) fn from_index(index: usize) -> Place {
         debug_assert!(index < Place::COUNT);
-        Place(index as u32)
+        Place((index % Place::COUNT) as u32)
     }
 
     /// The number of the place, from 0 up to [`COUNT`](Self::COUNT).
     #[inline]
     pub(super) fn index(self) -> usize {
         self.0 as usize
-    }
-
-    /// The number again, so that the compiler sees that it is one.
-    #[inline]
-    fn number(self) -> usize {
-        self.index() % Place::COUNT
     }
 
     fn level(self) -> usize {
@@ -130,47 +125,78 @@ impl Heads {
     /// The first node at a place, [`NONE`](Self::NONE) if it is empty.
     #[inline]
     pub(super) fn get(&self, place: Place) -> u32 {
-        self.heads[place.number()]
+        self.heads[place.index()]
     }
 
     /// Puts the first node at a place.
     #[inline]
     pub(super) fn set(&mut self, place: Place, node: u32) {
-        self.heads[place.number()] = node;
-        self.used[place.number() / 64] |= 1 << (place.index() % 64);
+        self.heads[place.index()] = node;
+        self.used[place.index() / 64] |= 1 << (place.index() % 64);
     }
 
     /// Another node is the first at a place that has nodes.
     #[inline]
     pub(super) fn replace(&mut self, place: Place, node: u32) {
-        self.heads[place.number()] = node;
+        self.heads[place.index()] = node;
     }
 
     /// Empties a place.
     #[inline]
     pub(super) fn clear(&mut self, place: Place) {
-        self.heads[place.number()] = Self::NONE;
-        self.used[place.number() / 64] &= !(1 << (place.index() % 64));
+        self.heads[place.index()] = Self::NONE;
+        self.used[place.index() / 64] &= !(1 << (place.index() % 64));
+    }
+
+    /// Whether anything lies on a level.
+    #[inline(always)]
+    fn is_used(&self, level: usize) -> bool {
+        self.used[2 * level] | self.used[2 * level + 1] != 0
+    }
+
+    /// The slot of a level that time enters next, if anything lies there.
+    #[inline]
+    pub(super) fn next(&self, level: usize, current: u64) -> Option<Place> {
+        if !self.is_used(level) {
+            return None;
+        }
+        Some(Place::next(level, current)).filter(|&place| self.get(place) != Self::NONE)
     }
 
     /// The place in use that begins first in a wheel that has come to tick `current`; of several the coarsest, which may hold what
     /// comes before the rest.
     pub(super) fn first(&self, current: u64) -> Option<Place> {
-        let mut first = None;
-        let mut begin = u64::MAX;
-        for (level, used) in self.used.chunks_exact(2).enumerate() {
-            let used = u128::from(used[1]) << 64 | u128::from(used[0]);
-            if used != 0 {
-                let bits = level as u32 * DIGIT_BITS;
-                let present = current >> bits;
-                let ahead = used.rotate_right(present as u32 % SLOTS as u32).trailing_zeros();
-                let tick = (present + u64::from(ahead)) << bits;
-                if tick <= begin {
-                    (first, begin) = (Some(Place::at(level, tick)), tick);
-                }
+        let (mut first, mut begin) = (None, u64::MAX);
+        for level in 0..LEVELS {
+            if !self.is_used(level) {
+                continue;
+            }
+            let bits = level as u32 * DIGIT_BITS;
+            let tick = self.first_digit(level, current >> bits) << bits;
+            if tick <= begin {
+                (first, begin) = (Some(Place::at(level, tick)), tick);
+            }
+            // The coarser levels begin with their next slots, none of which is earlier than that of the next level; where that begins just
+            // now, one of them may still be in the midst of being swept.
+            if (begin ^ current.wrapping_sub(1)) >> (bits + DIGIT_BITS) == 0 {
+                break;
             }
         }
         first
+    }
+
+    /// The first digit in use of a level that is in use, where `present` is that of the present.
+    #[inline(always)]
+    fn first_digit(&self, level: usize, present: u64) -> u64 {
+        // The digits in use are those from the present one to the end of the next slot of the level above: no more than the rest of the
+        // half that the present lies in, and the other half.
+        let half = present >> DIGIT_BITS;
+        let word = 2 * level + half as usize % 2;
+        let (used, half) = match self.used[word] {
+            0 => (self.used[word ^ 1], half + 1),
+            used => (used, half),
+        };
+        half << DIGIT_BITS | u64::from(used.trailing_zeros())
     }
 }
 
@@ -250,7 +276,7 @@ mod tests {
         let mut heads = Heads::new();
         let current = 62;
         assert_eq!(heads.first(current), None);
-        let in_order = [(0, 62), (0, 63), (2, 64), (1, 64), (0, 64), (0, 126), (1, 128), (0, 189)];
+        let in_order = [(0, 62), (0, 63), (2, 64), (1, 64), (0, 64), (0, 126), (1, 128), (1, 8191)];
         let place = |(level, tick)| if level == 2 { (2, 4096) } else { (level, tick) };
         let mut places: Vec<_> = in_order.map(place).to_vec();
         places.sort_by_key(|&(level, tick)| (tick, LEVELS - level));
@@ -263,6 +289,17 @@ mod tests {
             heads.clear(Place::at(level, tick));
         }
         assert_eq!(heads.first(current), None);
+    }
+
+    #[test]
+    fn coarse_places_that_begin_now_come_before_a_fine_one_that_does() {
+        let mut heads = Heads::new();
+        let places = [Place::at(0, 4096), Place::at(1, 4096), Place::at(2, 4096)];
+        for place in places {
+            heads.set(place, 7);
+            assert_eq!(heads.first(4096), Some(place));
+            assert_eq!(heads.first(4095), Some(place));
+        }
     }
 
     #[test]

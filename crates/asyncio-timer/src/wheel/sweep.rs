@@ -15,6 +15,10 @@ const SCAN: usize = 64;
 const DRAWN_FOR_EACH: usize = 3;
 const DRAWN_AT_LEAST: usize = 16;
 
+/// From this level on a slot lasts for 17 s and more: one sweep in eight looks whether there is anything in the next one.
+const LONG: usize = 3;
+const LONG_EVERY: u64 = 8;
+
 /// What a look at a place found.
 enum Scan {
     Earliest(u64),
@@ -77,8 +81,8 @@ impl<T> Wheel<T> {
         self.bound = if place.is_finest() { nanos_of(end) } else { nanos_of(first) - 1 };
         self.exact = false;
         let swept = self.sweep(place, end);
-        for level in 1..LEVELS {
-            self.draw(Place::next(level, first), swept * DRAWN_FOR_EACH + DRAWN_AT_LEAST);
+        if self.nodes.len() > swept {
+            self.draw_all(swept * DRAWN_FOR_EACH + DRAWN_AT_LEAST);
         }
         true
     }
@@ -110,12 +114,19 @@ impl<T> Wheel<T> {
         swept
     }
 
-    /// Moves up to so many nodes of a level's next slot to the finer level, which has room for them.
+    /// Moves up to so many nodes of the next slot of each level to the finer level, which has room for them; of those that last long not
+    /// every time.
+    fn draw_all(&mut self, limit: usize) {
+        let levels = if self.tick % LONG_EVERY == 0 { LEVELS } else { LONG };
+        for level in 1..levels {
+            if let Some(place) = self.heads.next(level, self.tick) {
+                self.draw(place, limit);
+            }
+        }
+    }
+
     fn draw(&mut self, place: Place, limit: usize) {
         let mut index = self.heads.get(place);
-        if index == Heads::NONE {
-            return;
-        }
         for _ in 0..limit {
             let node = self.node_mut(index);
             let (deadline, next) = (node.deadline, node.next);
