@@ -9,14 +9,16 @@
 //! | [`hold`] | a leaf's say in cancellation |
 //! | [`lent`] | what a thread is lent for the length of a closure |
 //! | [`context`] | context variables: the map, the cell that tasks share, the slot in a task |
+//! | [`ring`] | a FIFO for one thread at a time |
 //! | [`slab`] | a slab whose keys carry a generation, for waiter lists and the wheel |
 //! | [`shelf`] | freed memory of the small things that come and go, kept per thread |
 //! | [`wake_list`] | wakers collected under a lock and called after it |
 //!
 //! # Unsafe
 //!
-//! Five places hold unsafe code: `record.rs` and `lent.rs` (one thread-local pointer each, valid while a closure runs), `wait.rs` (an address
-//! turned back into the `&'static Location` it came from), `context` (an `Arc` kept as one word) and `shelf` (memory).
+//! Six places hold unsafe code: `record.rs` and `lent.rs` (one thread-local pointer each, valid while a closure runs), `wait.rs` (an address
+//! turned back into the `&'static Location` it came from), `context` (an `Arc` kept as one word), `ring.rs` (slots that
+//! may be empty) and `shelf` (memory).
 
 mod cache_padded;
 pub mod context;
@@ -24,6 +26,7 @@ pub mod hold;
 pub mod lent;
 pub mod observe;
 pub mod record;
+pub mod ring;
 pub mod shelf;
 pub mod slab;
 pub mod sync;

@@ -40,7 +40,6 @@ pub mod parker;
 pub mod promise;
 mod right;
 #[cfg(not(asyncio_loom))]
-mod ring;
 pub mod run_queue;
 mod search;
 mod shard;

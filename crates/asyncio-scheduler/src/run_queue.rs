@@ -35,7 +35,7 @@ const _: () = assert!(size_of::<Entry>() == size_of::<usize>(), "an entry is one
 #[cfg(not(asyncio_loom))]
 mod imp {
     use super::{BATCH, Entry, Stolen};
-    use crate::ring;
+    use asyncio_base::ring;
     use crossbeam_deque as deque;
 
     /// A FIFO that nobody steals from.

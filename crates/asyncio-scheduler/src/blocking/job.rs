@@ -18,6 +18,7 @@ use asyncio_base::record;
 use asyncio_base::sync::Mutex;
 use asyncio_base::wait::WaitKind;
 use asyncio_task::{BlockingError, CancelledError, JoinError, block_on};
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -204,13 +205,21 @@ impl Waiters {
         if let Some(waker) = self.waker {
             panicked = panicked.or(catch_unwind(AssertUnwindSafe(|| waker.wake())).err());
         }
-        for callback in self.callbacks {
-            panicked = panicked.or(catch_unwind(AssertUnwindSafe(callback)).err());
+        // Hardly ever any: a list that is gone through costs also when it is empty.
+        if !self.callbacks.is_empty() {
+            panicked = panicked.or(call_all(self.callbacks));
         }
         if let Some(panic) = panicked {
             resume_unwind(panic);
         }
     }
+}
+
+/// Calls all of them; the first panic.
+#[cold]
+fn call_all(callbacks: Vec<Callback>) -> Option<Box<dyn Any + Send>> {
+    let call = |callback| catch_unwind(AssertUnwindSafe(callback)).err();
+    callbacks.into_iter().fold(None, |panicked, callback: Callback| panicked.or(call(callback)))
 }
 
 /// RUNNING => DONE; for whoever ran the function.

@@ -1,15 +1,15 @@
 //! First in, first out.
 
 use super::store::{Panic, sealed::Store};
-use std::collections::VecDeque;
+use asyncio_base::ring::Ring;
 
 /// Items come out in the order in which they went in.
 #[derive(Debug)]
-pub struct Fifo<T>(VecDeque<T>);
+pub struct Fifo<T>(Ring<T>);
 
 impl<T> Fifo<T> {
     pub(super) const fn new() -> Self {
-        Fifo(VecDeque::new())
+        Fifo(Ring::new())
     }
 }
 
@@ -23,13 +23,13 @@ impl<T> Store for Fifo<T> {
 
     #[inline]
     fn push(&mut self, item: T) -> Result<(), Panic> {
-        self.0.push_back(item);
+        self.0.push(item);
         Ok(())
     }
 
     #[inline]
     fn pop(&mut self) -> Option<T> {
-        self.0.pop_front()
+        self.0.pop()
     }
 
     #[inline]
@@ -39,6 +39,6 @@ impl<T> Store for Fifo<T> {
 
     #[inline]
     fn capacity(&self) -> usize {
-        self.0.capacity()
+        self.0.count_slots()
     }
 }

@@ -1,6 +1,6 @@
-//! The FIFO of an only worker.
+//! A FIFO for one thread at a time: an only worker's, and under its lock a queue's.
 //!
-//! One thread pushes and pops, so there is nothing to agree on. It is asked several times in each pass and once by each wake, so it counts no
+//! There is nothing to agree on. It is asked several times in each pass of the worker and once by each wake, so it counts no
 //! borrows (none of its methods calls anything that could come back to it), and the number of its slots is a power of two, so that going round
 //! is a mask: `VecDeque`, which has any number of them, takes twice the instructions.
 //!
@@ -8,53 +8,55 @@
 //!
 //! `first` counts what was ever taken and `end` what was ever put in; both may wrap. What they differ by is how many entries are in, never more
 //! than there are slots: entry number n is in slot n & `mask`, each number from `first` up to `end`, and the other slots hold nothing. `mask` is
-//! one less than the number of slots, which is a power of two, or 0 while there is none. The slots are never fewer than they were.
+//! one less than the number of slots, which is a power of two, or wraps to its greatest value while there is none. The slots are never fewer than
+//! they were.
 
-#![allow(unsafe_code)]
-
-use std::cell::{Cell, UnsafeCell};
+use std::cell::Cell;
 use std::fmt;
 use std::mem::MaybeUninit;
-
-type Slots<T> = Box<[MaybeUninit<T>]>;
+use std::ptr;
 
 /// The slots of a ring that has had an entry.
-const FEWEST: usize = 32;
+const FEWEST: usize = 4;
 
 /// A FIFO that belongs to one thread at a time.
 pub struct Ring<T> {
     first: Cell<usize>,
     end: Cell<usize>,
     mask: Cell<usize>,
-    slots: UnsafeCell<Slots<T>>,
+    /// A box of slots, null while there are none.
+    slots: Cell<*mut MaybeUninit<T>>,
 }
+
+// SAFETY: the ring owns its slots and what is in them, and nothing else; the pointer is no other's.
+unsafe impl<T: Send> Send for Ring<T> {}
 
 impl<T> Ring<T> {
     /// An empty ring, without slots.
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         Ring {
             first: Cell::new(0),
             end: Cell::new(0),
-            mask: Cell::new(0),
-            slots: UnsafeCell::default(),
+            mask: Cell::new(usize::MAX),
+            slots: Cell::new(ptr::null_mut()),
         }
     }
 
     /// How many entries are in.
     #[inline(always)]
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.end.get().wrapping_sub(self.first.get())
     }
 
     /// Whether nothing is in.
     #[inline(always)]
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.first.get() == self.end.get()
     }
 
     /// Adds at the back.
     #[inline(always)]
-    pub(crate) fn push(&self, entry: T) {
+    pub fn push(&self, entry: T) {
         if self.len() == self.count_slots() {
             self.grow();
         }
@@ -66,14 +68,14 @@ impl<T> Ring<T> {
 
     /// Takes from the front.
     #[inline(always)]
-    pub(crate) fn pop(&self) -> Option<T> {
+    pub fn pop(&self) -> Option<T> {
         // SAFETY: something is in.
         (!self.is_empty()).then(|| unsafe { self.take() })
     }
 
     /// Takes what is in now from the front, one by one, and nothing that comes later.
     #[inline(always)]
-    pub(crate) fn queued(&self) -> Queued<'_, T> {
+    pub fn queued(&self) -> Queued<'_, T> {
         Queued { ring: self, end: self.end.get() }
     }
 
@@ -88,10 +90,10 @@ impl<T> Ring<T> {
         unsafe { self.slot(first).read().assume_init() }
     }
 
+    /// How many entries fit without asking for more memory.
     #[inline(always)]
-    fn count_slots(&self) -> usize {
-        // SAFETY: this thread alone has the cell, which is not `Sync`, and `grow` replaces what is in it without calling anybody.
-        unsafe { &*self.slots.get() }.len()
+    pub fn count_slots(&self) -> usize {
+        self.mask.get().wrapping_add(1)
     }
 
     /// Where the entry of this number is, or would be.
@@ -101,8 +103,8 @@ impl<T> Ring<T> {
     /// There are slots.
     #[inline(always)]
     unsafe fn slot(&self, number: usize) -> *mut MaybeUninit<T> {
-        // SAFETY: as in `count_slots`; and the mask is less than the number of slots, by the caller's promise.
-        unsafe { (*self.slots.get()).as_mut_ptr().add(number & self.mask.get()) }
+        // SAFETY: the mask is less than the number of slots, by the caller's promise.
+        unsafe { self.slots.get().add(number & self.mask.get()) }
     }
 
     /// Twice the slots.
@@ -110,22 +112,31 @@ impl<T> Ring<T> {
     #[inline(never)]
     fn grow(&self) {
         let count = (2 * self.count_slots()).max(FEWEST);
-        let mut slots: Slots<T> = Box::new_uninit_slice(count);
+        let mut slots: Box<[MaybeUninit<T>]> = Box::new_uninit_slice(count);
         for entry in 0..self.len() {
             let number = self.first.get().wrapping_add(entry);
             // SAFETY: an entry is in, so there are slots. It is moved: what it leaves behind goes as an empty slot below.
             slots[number & (count - 1)] = unsafe { self.slot(number).read() };
         }
+        self.free_slots();
         self.mask.set(count - 1);
-        // SAFETY: this thread alone has the cell, and no reference into it is left.
-        let before = unsafe { self.slots.get().replace(slots) };
-        drop(before);
+        self.slots.set(Box::into_raw(slots).cast());
+    }
+
+    /// Gives the memory back, after which there are no slots. Nothing is dropped that is in them.
+    fn free_slots(&self) {
+        let (slots, count) = (self.slots.replace(ptr::null_mut()), self.count_slots());
+        self.mask.set(usize::MAX);
+        if !slots.is_null() {
+            // SAFETY: they were a box of so many slots, which `grow` made and only this takes back.
+            drop(unsafe { Box::from_raw(ptr::slice_from_raw_parts_mut(slots, count)) });
+        }
     }
 }
 
 /// See [`Ring::queued`].
 #[derive(Debug)]
-pub(crate) struct Queued<'a, T> {
+pub struct Queued<'a, T> {
     ring: &'a Ring<T>,
     /// One more than the last number.
     end: usize,
@@ -143,9 +154,28 @@ impl<T> Iterator for Queued<'_, T> {
     }
 }
 
+impl<T> Default for Ring<T> {
+    fn default() -> Self {
+        Ring::new()
+    }
+}
+
 impl<T> Drop for Ring<T> {
     fn drop(&mut self) {
-        while let Some(entry) = self.pop() {
+        /// Also those after one whose destructor panics, and the memory.
+        struct Rest<'a, T>(&'a Ring<T>);
+
+        impl<T> Drop for Rest<'_, T> {
+            fn drop(&mut self) {
+                while let Some(entry) = self.0.pop() {
+                    drop(entry);
+                }
+                self.0.free_slots();
+            }
+        }
+
+        let rest = Rest(self);
+        while let Some(entry) = rest.0.pop() {
             drop(entry);
         }
     }
@@ -219,6 +249,31 @@ mod tests {
         assert_eq!(ring.count_slots(), 128);
         assert_eq!(ring.queued().count(), 65);
         assert_eq!(ring.count_slots(), 128);
+    }
+
+    #[test]
+    fn a_destructor_that_panics_keeps_no_other_from_running() {
+        struct Panics(Rc<Cell<usize>>);
+
+        impl Drop for Panics {
+            fn drop(&mut self) {
+                self.0.set(self.0.get() + 1);
+                assert_ne!(self.0.get(), 2, "the second");
+            }
+        }
+
+        let (dropped, ring) = (Rc::new(Cell::new(0)), Ring::new());
+        (0..5).for_each(|_| ring.push(Panics(dropped.clone())));
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(ring)));
+        assert!(panicked.is_err());
+        assert_eq!(dropped.get(), 5);
+    }
+
+    #[test]
+    fn entries_without_a_size_are_counted() {
+        let ring = Ring::new();
+        (0..9).for_each(|_| ring.push(()));
+        assert_eq!((ring.len(), std::iter::from_fn(|| ring.pop()).count()), (9, 9));
     }
 
     #[test]
