@@ -455,11 +455,19 @@ impl<T, E> Drop for Future<T, E> {
 }
 
 impl<T, E> Drop for Shared<T, E> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(text) = self.promise.unseen() {
-            let report = ExceptionContext::never_retrieved(Unseen(text), self.location);
-            self.event_loop.call_exception_handler(report);
+            self.report(text);
         }
+    }
+}
+
+impl<T, E> Shared<T, E> {
+    #[cold]
+    fn report(&self, unseen: String) {
+        let report = ExceptionContext::never_retrieved(Unseen(unseen), self.location);
+        self.event_loop.call_exception_handler(report);
     }
 }
 
