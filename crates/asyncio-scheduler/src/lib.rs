@@ -39,7 +39,6 @@ mod pace;
 pub mod parker;
 pub mod promise;
 mod right;
-#[cfg(not(asyncio_loom))]
 pub mod run_queue;
 mod search;
 mod shard;
