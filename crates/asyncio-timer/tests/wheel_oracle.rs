@@ -41,8 +41,8 @@ impl When {
 fn edgy() -> impl Strategy<Value = u64> {
     let second = 1_000_000_000_u64;
     let near = (0_u32..64, -2_i64..=2).prop_map(|(bit, by)| (1_u64 << bit).wrapping_add_signed(by));
-    let level = (0_u32..8, 1_u64..64, -1_i64..=1)
-        .prop_map(|(level, slot, by)| (slot << (16 + 6 * level)).wrapping_add_signed(by));
+    let level = (0_u32..10, 1_u64..32, -1_i64..=1)
+        .prop_map(|(level, slot, by)| (slot << (16 + 5 * level)).wrapping_add_signed(by));
     prop_oneof![
         4 => 0_u64..4 * TICK,
         4 => near,

@@ -52,8 +52,8 @@ struct Node<T> {
 ///
 /// # How it works
 ///
-/// Nodes lie in a slab, linked by position into one list per place. A place is a slot of a level: eight levels, each of which takes what
-/// is up to 64 slots ahead, the slots of the lowest 65.5 µs wide, each level's 64 times as wide as those below. When time enters a slot, what is due
+/// Nodes lie in a slab, linked by position into one list per place. A place is a slot of a level: ten levels, each of which takes what
+/// is up to 32 slots ahead, the slots of the lowest 65.5 µs wide, each level's 32 times as wide as those below. When time enters a slot, what is due
 /// goes to a sorted list and the rest to lower levels. Most have gone there before: whenever a slot is emptied, some nodes of each level's next
 /// slot go down. A node moves at most once per level in its life, and most timers are cancelled before they move at all.
 ///

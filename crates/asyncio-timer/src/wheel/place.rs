@@ -1,14 +1,14 @@
 //! Where in a wheel a deadline lies.
 //!
-//! A deadline in nanoseconds, less its low 16 bits, is its *tick*. Level `n` of the wheel cuts the ticks into spans of 64^n; a slot
+//! A deadline in nanoseconds, less its low 16 bits, is its *tick*. Level `n` of the wheel cuts the ticks into spans of 32^n; a slot
 //! of a level is one span, and the number of the span is its *digit*. A timer that comes goes to the finest level on which
-//! it is fewer than 64 digits ahead, so eight levels hold every tick of 64 bits of nanoseconds: there is no horizon and no list for what
+//! it is fewer than 32 digits ahead, so ten levels hold every tick of 64 bits of nanoseconds: there is no horizon and no list for what
 //! lies beyond it.
 //!
-//! A level has room for twice that, 128 digits from that of the present on: while time is in one slot of the level above, the
+//! A level has room for twice that, 64 digits from that of the present on: while time is in one slot of the level above, the
 //! nodes of that level's *next* slot are moved down a few at a time, see `sweep.rs`. Hence
 //!
-//! - a digit lies at its low seven bits, and no two digits in use share a slot, as all lie between the present and the end of the next
+//! - a digit lies at its low six bits, and no two digits in use share a slot, as all lie between the present and the end of the next
 //!   slot of the level above;
 //! - a slot overlaps slots of finer levels if it is the next of its level, and no others: all other timers of a level are later
 //!   than every timer of the finer ones.
@@ -17,13 +17,13 @@ use std::fmt;
 
 /// Nanoseconds in a tick, as a power of two: 65.5 µs.
 pub(super) const TICK_BITS: u32 = 16;
-const DIGIT_BITS: u32 = 6;
+const DIGIT_BITS: u32 = 5;
 /// How many digits ahead what comes to a level may be.
 const AHEAD: u64 = 1 << DIGIT_BITS;
 const SLOT_BITS: u32 = DIGIT_BITS + 1;
 const SLOTS: usize = 1 << SLOT_BITS;
 /// How many levels there are.
-pub(super) const LEVELS: usize = 8;
+pub(super) const LEVELS: usize = 10;
 
 /// The tick that an instant lies in.
 #[inline]
@@ -36,7 +36,7 @@ pub(super) fn nanos_of(tick: u64) -> u64 {
     if tick >> (u64::BITS - TICK_BITS) == 0 { tick << TICK_BITS } else { u64::MAX }
 }
 
-/// One slot of one level. Made in such a way that the compiler sees it is below [`COUNT`](Place::COUNT).
+/// One slot of one level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place(u32);
 
@@ -57,7 +57,7 @@ impl Place {
     #[inline]
     fn at(level: usize, tick: u64) -> Place {
         let digit = tick >> (level as u32 * DIGIT_BITS);
-        Place((level % LEVELS) as u32 * SLOTS as u32 + digit as u32 % SLOTS as u32)
+        Place(level as u32 * SLOTS as u32 + digit as u32 % SLOTS as u32)
     }
 
     /// The slot of a level that time enters next, in a wheel that has come to tick `current`.
@@ -84,7 +84,7 @@ impl Place {
     #[inline]
     pub(super) fn from_index(index: usize) -> Place {
         debug_assert!(index < Place::COUNT);
-        Place((index % Place::COUNT) as u32)
+        Place(index as u32)
     }
 
     /// The number of the place, from 0 up to [`COUNT`](Self::COUNT).
@@ -95,6 +95,10 @@ impl Place {
 
     fn level(self) -> usize {
         self.index() / SLOTS
+    }
+
+    fn slot(self) -> usize {
+        self.index() % SLOTS
     }
 
     /// The ticks it covers in a wheel that has come to tick `current`: the first, and the one after the last.
@@ -109,17 +113,17 @@ impl Place {
 
 /// The heads of all lists of a wheel, and one bit for each that is not empty.
 pub(super) struct Heads {
-    /// Which places are in use, a bit each.
-    used: [u64; Place::COUNT / 64],
+    /// Which slots of each level are in use, a bit each.
+    used: [u64; LEVELS],
     heads: [u32; Place::COUNT],
 }
 
 impl Heads {
-    /// No node.
-    pub(super) const NONE: u32 = u32::MAX;
+    /// No node: positions lie below. Its bytes differ, so that new heads are not filled byte by byte.
+    pub(super) const NONE: u32 = 1 << 31;
 
     pub(super) const fn new() -> Self {
-        Heads { used: [0; Place::COUNT / 64], heads: [Self::NONE; Place::COUNT] }
+        Heads { used: [0; LEVELS], heads: [Self::NONE; Place::COUNT] }
     }
 
     /// The first node at a place, [`NONE`](Self::NONE) if it is empty.
@@ -132,7 +136,7 @@ impl Heads {
     #[inline]
     pub(super) fn set(&mut self, place: Place, node: u32) {
         self.heads[place.index()] = node;
-        self.used[place.index() / 64] |= 1 << (place.index() % 64);
+        self.used[place.level()] |= 1 << place.slot();
     }
 
     /// Another node is the first at a place that has nodes.
@@ -145,19 +149,13 @@ impl Heads {
     #[inline]
     pub(super) fn clear(&mut self, place: Place) {
         self.heads[place.index()] = Self::NONE;
-        self.used[place.index() / 64] &= !(1 << (place.index() % 64));
-    }
-
-    /// Whether anything lies on a level.
-    #[inline(always)]
-    fn is_used(&self, level: usize) -> bool {
-        self.used[2 * level] | self.used[2 * level + 1] != 0
+        self.used[place.level()] &= !(1 << place.slot());
     }
 
     /// The slot of a level that time enters next, if anything lies there.
     #[inline]
     pub(super) fn next(&self, level: usize, current: u64) -> Option<Place> {
-        if !self.is_used(level) {
+        if self.used[level] == 0 {
             return None;
         }
         Some(Place::next(level, current)).filter(|&place| self.get(place) != Self::NONE)
@@ -167,12 +165,15 @@ impl Heads {
     /// comes before the rest.
     pub(super) fn first(&self, current: u64) -> Option<Place> {
         let (mut first, mut begin) = (None, u64::MAX);
-        for level in 0..LEVELS {
-            if !self.is_used(level) {
+        for (level, &used) in self.used.iter().enumerate() {
+            if used == 0 {
                 continue;
             }
             let bits = level as u32 * DIGIT_BITS;
-            let tick = self.first_digit(level, current >> bits) << bits;
+            let present = current >> bits;
+            // The bit of the present comes first, and after the last one those before it.
+            let ahead = used.rotate_right(present as u32 % SLOTS as u32).trailing_zeros();
+            let tick = (present + u64::from(ahead)) << bits;
             if tick <= begin {
                 (first, begin) = (Some(Place::at(level, tick)), tick);
             }
@@ -183,20 +184,6 @@ impl Heads {
             }
         }
         first
-    }
-
-    /// The first digit in use of a level that is in use, where `present` is that of the present.
-    #[inline(always)]
-    fn first_digit(&self, level: usize, present: u64) -> u64 {
-        // The digits in use are those from the present one to the end of the next slot of the level above: no more than the rest of the
-        // half that the present lies in, and the other half.
-        let half = present >> DIGIT_BITS;
-        let word = 2 * level + half as usize % 2;
-        let (used, half) = match self.used[word] {
-            0 => (self.used[word ^ 1], half + 1),
-            used => (used, half),
-        };
-        half << DIGIT_BITS | u64::from(used.trailing_zeros())
     }
 }
 
@@ -213,36 +200,36 @@ mod tests {
     const LAST: u64 = (1 << 48) - 1;
 
     #[test]
-    fn a_tick_goes_to_the_finest_level_where_it_is_fewer_than_64_digits_ahead() {
+    fn a_tick_goes_to_the_finest_level_where_it_is_fewer_than_32_digits_ahead() {
         // (tick, current, level, slot)
         let table = [
             (0, 0, 0, 0),
-            (63, 0, 0, 63),
-            (64, 0, 1, 1),
-            (64, 63, 0, 64),
-            (126, 63, 0, 126),
-            (127, 63, 1, 1),
-            (128, 65, 0, 0),
-            (4095, 0, 1, 63),
-            (4095 + 64, 64, 1, 64),
-            (4096, 0, 2, 1),
-            (4096 + 64, 64, 2, 1),
-            (LAST, 0, 7, 63),
-            (LAST, LAST, 0, 127),
-            (LAST, LAST - 64, 1, 127),
+            (31, 0, 0, 31),
+            (32, 0, 1, 1),
+            (32, 31, 0, 32),
+            (62, 31, 0, 62),
+            (63, 31, 1, 1),
+            (64, 33, 0, 0),
+            (1023, 0, 1, 31),
+            (1023 + 32, 32, 1, 32),
+            (1024, 0, 2, 1),
+            (1024 + 32, 32, 2, 1),
+            (LAST, 0, 9, 7),
+            (LAST, LAST, 0, 63),
+            (LAST, LAST - 32, 1, 63),
             (1 << 47, (1 << 47) - 1, 0, 0),
-            ((1 << 42) + 1, 1, 7, 1),
+            ((1 << 45) + 1, 1, 9, 1),
         ];
         for (tick, current, level, slot) in table {
             let place = Place::of(tick, current);
-            assert_eq!(place.index(), level * SLOTS + slot, "{tick} from {current}");
+            assert_eq!((place.level(), place.slot()), (level, slot), "{tick} from {current}");
             assert_eq!(Place::from_index(place.index()), place);
         }
     }
 
     #[test]
     fn a_place_covers_the_ticks_that_lie_there() {
-        for current in [0, 1, 63, 64, 4095, 1 << 30, (1 << 47) - 1, 1 << 47, LAST] {
+        for current in [0, 1, 31, 32, 1023, 1 << 30, (1 << 47) - 1, 1 << 47, LAST] {
             for ahead in (0..48).map(|bit| 1_u64 << bit).chain([0, 3, 63, 65, 4097]) {
                 let tick = (current + ahead).min(LAST);
                 let place = Place::of(tick, current);
@@ -256,7 +243,7 @@ mod tests {
 
     #[test]
     fn all_that_the_next_slot_covers_has_room_on_the_finer_level() {
-        for current in [0, 1, 63, 64, 127, 128, 4095, 8191, 1 << 30, (1 << 41) - 1] {
+        for current in [0, 1, 31, 32, 63, 64, 1023, 2047, 1 << 30, (1 << 41) - 1] {
             for level in 1..LEVELS {
                 let next = Place::next(level, current);
                 let (first, end) = next.ticks(current);
@@ -274,11 +261,10 @@ mod tests {
     #[test]
     fn the_first_place_begins_first_and_is_the_coarsest_that_does() {
         let mut heads = Heads::new();
-        let current = 62;
+        let current = 30;
         assert_eq!(heads.first(current), None);
-        let in_order = [(0, 62), (0, 63), (2, 64), (1, 64), (0, 64), (0, 126), (1, 128), (1, 8191)];
-        let place = |(level, tick)| if level == 2 { (2, 4096) } else { (level, tick) };
-        let mut places: Vec<_> = in_order.map(place).to_vec();
+        let mut places =
+            [(0, 30), (0, 31), (2, 1024), (1, 32), (0, 32), (0, 62), (1, 64), (1, 2047)];
         places.sort_by_key(|&(level, tick)| (tick, LEVELS - level));
         for &(level, tick) in places.iter().rev() {
             heads.set(Place::at(level, tick), 7);
@@ -294,11 +280,11 @@ mod tests {
     #[test]
     fn coarse_places_that_begin_now_come_before_a_fine_one_that_does() {
         let mut heads = Heads::new();
-        let places = [Place::at(0, 4096), Place::at(1, 4096), Place::at(2, 4096)];
+        let places = [Place::at(0, 1024), Place::at(1, 1024), Place::at(2, 1024)];
         for place in places {
             heads.set(place, 7);
-            assert_eq!(heads.first(4096), Some(place));
-            assert_eq!(heads.first(4095), Some(place));
+            assert_eq!(heads.first(1024), Some(place));
+            assert_eq!(heads.first(1023), Some(place));
         }
     }
 

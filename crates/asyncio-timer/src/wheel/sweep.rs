@@ -12,10 +12,10 @@ use super::{DETACHED, HEAD, Key, Wheel};
 const SCAN: usize = 64;
 
 /// How many nodes of a level's next slot a sweep moves: so many for each that it swept, and so many besides.
-const DRAWN_FOR_EACH: usize = 3;
-const DRAWN_AT_LEAST: usize = 16;
+const DRAWN_FOR_EACH: usize = 2;
+const DRAWN_AT_LEAST: usize = 4;
 
-/// From this level on a slot lasts for 17 s and more: one sweep in eight looks whether there is anything in the next one.
+/// From this level on a slot lasts for 2 s and more: one sweep in eight looks whether there is anything in the next one.
 const LONG: usize = 3;
 const LONG_EVERY: u64 = 8;
 

@@ -20,15 +20,15 @@ fn fired<T>(wheel: &mut Wheel<T>, now: u64) -> Vec<T> {
 #[test]
 fn a_waker_in_the_wheel_takes_48_bytes_with_its_generation() {
     assert_eq!(size_of::<Node<Option<std::task::Waker>>>(), 40);
-    assert!(size_of::<Wheel<()>>() <= 4352, "{}", size_of::<Wheel<()>>());
+    assert!(size_of::<Wheel<()>>() <= 2752, "{}", size_of::<Wheel<()>>());
 }
 
 #[test]
 fn equal_deadlines_fire_in_the_order_of_insertion_whatever_levels_they_came_down() {
     let mut wheel = Wheel::new(0);
-    let deadline = 70 * 64 * TICK + 5;
+    let deadline = 70 * 32 * TICK + 5;
     wheel.insert(deadline, 0);
-    assert!(fired(&mut wheel, 64 * TICK).is_empty());
+    assert!(fired(&mut wheel, 32 * TICK).is_empty());
     wheel.insert(deadline, 1);
     assert!(fired(&mut wheel, deadline - TICK).is_empty());
     wheel.insert(deadline, 2);
@@ -43,7 +43,7 @@ fn equal_deadlines_fire_in_the_order_of_insertion_whatever_levels_they_came_down
 fn what_was_drawn_to_a_finer_slot_does_not_overtake_its_elder() {
     for edge in [0, 1, TICK] {
         let mut wheel = Wheel::new(0);
-        let deadline = 64 * TICK + edge;
+        let deadline = 32 * TICK + edge;
         wheel.insert(deadline, 0);
         for i in 1..100 {
             wheel.insert(deadline + 1, i);
@@ -53,7 +53,7 @@ fn what_was_drawn_to_a_finer_slot_does_not_overtake_its_elder() {
         assert_eq!(fired(&mut wheel, TICK), [101]);
         let coarse = Place::next(1, wheel.tick);
         assert!(wheel.heads.get(coarse) != Heads::NONE, "some were drawn, not all");
-        assert!(wheel.heads.get(coarse.finer(64)) != Heads::NONE || edge == TICK);
+        assert!(wheel.heads.get(coarse.finer(32)) != Heads::NONE || edge == TICK);
         assert_eq!(fired(&mut wheel, deadline), [0, 100]);
         assert_eq!(fired(&mut wheel, deadline + 1), (1..100).collect::<Vec<_>>());
     }
@@ -63,7 +63,7 @@ fn what_was_drawn_to_a_finer_slot_does_not_overtake_its_elder() {
 fn what_comes_to_a_coarse_slot_does_not_overtake_what_was_drawn_from_it() {
     for edge in [0, 1, TICK] {
         let mut wheel = Wheel::new(0);
-        let deadline = 64 * TICK + edge;
+        let deadline = 32 * TICK + edge;
         wheel.insert(deadline, "elder");
         wheel.insert(0, "now");
         assert_eq!(fired(&mut wheel, 0), ["now"]);
@@ -76,7 +76,7 @@ fn what_comes_to_a_coarse_slot_does_not_overtake_what_was_drawn_from_it() {
 #[test]
 fn a_coarse_slot_of_which_a_part_was_drawn_is_whole() {
     let mut wheel = Wheel::new(0);
-    let deadline = 64 * TICK;
+    let deadline = 32 * TICK;
     let keys: Vec<_> = (0..100).map(|i| wheel.insert(deadline + i, i)).collect();
     wheel.insert(0, 100);
     assert_eq!(fired(&mut wheel, 0), [100]);
@@ -94,16 +94,16 @@ fn a_coarse_slot_of_which_a_part_was_drawn_is_whole() {
 fn coarse_slots_are_empty_when_time_enters_them() {
     let mut wheel = Wheel::new(0);
     let step = TICK / 5;
-    for i in 0..5 * 4096 * 3 {
-        wheel.insert((i * 7919 % (5 * 4096 * 3)) * step, ());
+    for i in 0..5 * 1024 * 3 {
+        wheel.insert((i * 7919 % (5 * 1024 * 3)) * step, ());
     }
     // What lies in the slots that time enters first had nobody to draw it.
-    fired(&mut wheel, 4096 * TICK);
-    for now in (4096..3 * 4096).map(|tick| tick * TICK) {
+    fired(&mut wheel, 1024 * TICK);
+    for now in (1024..3 * 1024).map(|tick| tick * TICK) {
         fired(&mut wheel, now);
         let left = |level| wheel.heads.get(Place::next(level, wheel.tick)) != Heads::NONE;
-        assert!(wheel.tick % 64 < 32 || !left(1), "level 1 at {}", wheel.tick);
-        assert!(wheel.tick % 4096 < 2048 || !left(2), "level 2 at {}", wheel.tick);
+        assert!(wheel.tick % 32 < 16 || !left(1), "level 1 at {}", wheel.tick);
+        assert!(wheel.tick % 1024 < 512 || !left(2), "level 2 at {}", wheel.tick);
     }
 }
 
@@ -124,7 +124,7 @@ fn past_deadlines_fire_at_the_next_advance_in_deadline_order() {
 #[test]
 fn a_timer_does_not_fire_a_nanosecond_early() {
     for start in [0, 1, TICK - 1, TICK, 1 << 62, (1 << 63) - 1, 1 << 63, u64::MAX - YEAR] {
-        for delay in [1, 2, TICK - 1, TICK, TICK + 1, 64 * TICK, 4096 * TICK - 1, YEAR - 1] {
+        for delay in [1, 2, TICK - 1, TICK, TICK + 1, 32 * TICK, 1024 * TICK - 1, YEAR - 1] {
             let mut wheel = Wheel::new(start);
             wheel.insert(start + delay, ());
             assert_eq!(wheel.next_deadline(), Some(start + delay));
