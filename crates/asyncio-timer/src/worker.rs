@@ -4,6 +4,8 @@
 //!
 //! The wheel and `closed` are touched under the lock only; `next` and `stale` are written under it and read by anyone.
 //! `next` is never later than the earliest live timer: it is lowered with an insert, raised only after a look at the wheel.
+//! Nor is it later than the wheel's own bound, from which it is taken, beside which it is lowered, and which rises by itself only to
+//! what is later than all that was known: so an insert or a cancel that the wheel says does not concern the first need not read it.
 //! How an earlier `next` reaches a sleeping poller is told in `alarm.rs`.
 //!
 //! Wakers are cloned before the lock is taken, taken out under it, and called or dropped after it.
