@@ -86,9 +86,12 @@ impl<T> LaneTimers<T> {
 
     /// Refuses timers from now on and hands out those that wait, in their order.
     pub fn close(&self) -> Vec<T> {
-        let wheel = self.wheel.lock().take();
+        let mut wheel = self.wheel.lock();
         self.earliest.store(NEVER, Ordering::Release);
-        wheel.map(|mut wheel| wheel.drain()).unwrap_or_default()
+        // Where it lies: a wheel is too large to be moved for this.
+        let waiting = wheel.as_mut().map(Wheel::drain).unwrap_or_default();
+        *wheel = None;
+        waiting
     }
 }
 
