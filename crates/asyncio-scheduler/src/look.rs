@@ -40,13 +40,13 @@ impl Worker {
     /// Looks at the descriptors, unless somebody else does, and at the timers.
     #[inline(never)]
     fn look(&self) {
-        let queued = self.queue.len();
+        let (queued, from) = (self.queue.len(), self.event_loop.driver().now());
         let right = self.core.driving.try_take();
         // Without the right somebody else looks.
         self.turn(if right.is_some() { Wait::No } else { Wait::TimersOnly });
         drop(right);
         let now = self.event_loop.driver().now();
-        self.pace.looked(now);
+        self.pace.looked(from, now);
         if self.has_others {
             self.put_woken_first(queued);
             self.look_after_others(now);

@@ -19,7 +19,7 @@ pub(crate) struct Pace {
     since: Cell<usize>,
     /// Entries from one look to the next.
     interval: Cell<usize>,
-    /// When the last look was; `None` if the worker has slept since.
+    /// When the last look ended; `None` if the worker has slept since.
     last: Cell<Option<Instant>>,
 }
 
@@ -54,11 +54,11 @@ impl Pace {
         self.last.set(None);
     }
 
-    /// The worker looked.
-    pub(crate) fn looked(&self, now: Instant) {
+    /// The worker looked, from then until now. What a look takes is no time of the entries: where it takes long, they would seem long after each.
+    pub(crate) fn looked(&self, from: Instant, until: Instant) {
         let entries = self.since.replace(0);
-        let Some(last) = self.last.replace(Some(now)) else { return };
-        let each = now.saturating_duration_since(last).as_nanos() / entries.max(1) as u128;
+        let Some(last) = self.last.replace(Some(until)) else { return };
+        let each = from.saturating_duration_since(last).as_nanos() / entries.max(1) as u128;
         let fitting = BETWEEN.as_nanos() / each.max(1);
         // Slowly up, as one short burst says little; down at once.
         let most = (2 * self.interval.get()).min(MOST);
@@ -70,6 +70,9 @@ impl Pace {
 mod tests {
     use super::*;
 
+    /// What a look takes here: more than there should be between two.
+    const LOOK: Duration = Duration::from_micros(200);
+
     /// Runs as many entries as it may, each taking so long, and looks; how many it ran.
     fn round(pace: &Pace, now: &mut Instant, each: Duration) -> usize {
         let mut entries = 0;
@@ -78,7 +81,9 @@ mod tests {
             *now += each;
             entries += 1;
         }
-        pace.looked(*now);
+        let from = *now;
+        *now += LOOK;
+        pace.looked(from, *now);
         entries
     }
 
@@ -86,7 +91,7 @@ mod tests {
     fn long_entries_bring_the_looks_closer_and_short_ones_apart() {
         let (pace, mut now) = (Pace::new(), Instant::now());
         assert!(pace.is_due(), "the first pass looks at everything");
-        pace.looked(now);
+        pace.looked(now, now);
         let short = Duration::from_nanos(100);
         assert_eq!([round(&pace, &mut now, short), round(&pace, &mut now, short)], [61, 61]);
         let long = Duration::from_micros(50);
@@ -101,7 +106,7 @@ mod tests {
     #[test]
     fn a_sleep_is_no_time_that_entries_took() {
         let (pace, mut now) = (Pace::new(), Instant::now());
-        pace.looked(now);
+        pace.looked(now, now);
         pace.ran(1);
         pace.slept();
         now += Duration::from_secs(1);
