@@ -55,8 +55,10 @@ fn next_number() -> Option<NonZeroU64> {
         last.set(next);
         next
     });
-    // In a thread that is being torn down, or when the numbers are used up, every await is a node. A number is one bit shorter than a word.
-    next.ok().filter(|&next| next as i64 > 0).and_then(NonZeroU64::new)
+    // In a thread that is being torn down, or when the numbers are used up, every await is a node. A number is one bit shorter than a word, of
+    // whatever size; as a signed one it is a positive one.
+    let fits = |next: &u64| isize::try_from(*next).is_ok_and(|next| next > 0);
+    next.ok().filter(fits).and_then(NonZeroU64::new)
 }
 
 #[cold]
