@@ -59,7 +59,13 @@ impl Domain {
     ) -> Poll<Inside<F::Output>> {
         let is_asked = std::mem::take(&mut self.is_asked);
         poll_scope(&mut self.slot, Kind::Scope, |scope| {
-            let Some(mut scope) = scope else { return poll_outside(is_asked, future, cx) };
+            let Some(mut scope) = scope else {
+                if is_asked {
+                    future.set(None);
+                    return Poll::Ready(Inside::Cancelled);
+                }
+                return poll_outside(future, cx).map(Inside::Returned);
+            };
             if is_asked {
                 scope.node().cancel_inside(None, false);
             }
@@ -101,19 +107,14 @@ pub(super) fn end<F>(
     false
 }
 
-/// Outside asyncio's tasks: a plain wait that ends by dropping.
-fn poll_outside<F: Future>(
-    is_asked: bool,
+/// Outside asyncio's tasks, where nobody can be asked to end: a plain wait.
+pub(super) fn poll_outside<F: Future>(
     mut future: Pin<&mut Option<F>>,
     cx: &mut Context<'_>,
-) -> Poll<Inside<F::Output>> {
-    if is_asked {
-        future.set(None);
-        return Poll::Ready(Inside::Cancelled);
-    }
+) -> Poll<F::Output> {
     let Some(inside) = future.as_mut().as_pin_mut() else { return Poll::Pending };
     inside.poll(cx).map(|output| {
         future.set(None);
-        Inside::Returned(output)
+        output
     })
 }

@@ -23,7 +23,7 @@
 //! * One of a domain round it neither: there is none, or at the end of the poll in which there is the timeout has a node.
 //! * Its own is given to the node that is made for it.
 
-use super::domain::end;
+use super::domain::{end, poll_outside};
 use super::node::{in_task, is_quiet};
 use super::plain::PlainAwait;
 use super::scope::{ScopePoll, Slot};
@@ -103,7 +103,10 @@ impl TimeoutDomain {
         let record = unsafe { record::current() };
         let Some((record, task)) = record.and_then(in_task) else {
             self.slot.clear();
-            return poll_outside(future, cx);
+            return match poll_outside(future, cx) {
+                Poll::Ready(output) => Polled::Returned(output),
+                Poll::Pending => Polled::Waits { is_woken: false },
+            };
         };
         if !self.is_idle(record, task) {
             self.look(record, task);
@@ -116,11 +119,8 @@ impl TimeoutDomain {
         if let Some(inside) = future.as_mut().as_pin_mut() {
             let mut scope = ScopePoll::new(record, task, Kind::Scope, &mut self.slot);
             if let Poll::Ready(output) = scope.inside(|| inside.poll(cx)) {
-                let has_node = !self.slot.is_empty();
                 future.set(None);
-                if has_node {
-                    self.slot.clear();
-                }
+                self.slot.clear();
                 self.forget_plain(record);
                 return Polled::Returned(output);
             }
@@ -223,15 +223,4 @@ impl Drop for TimeoutDomain {
             plain.end();
         }
     }
-}
-
-/// Outside asyncio's tasks: a plain wait.
-fn poll_outside<F: Future>(
-    mut future: Pin<&mut Option<F>>,
-    cx: &mut Context<'_>,
-) -> Polled<F::Output> {
-    let polled = future.as_mut().as_pin_mut().map_or(Poll::Pending, |inside| inside.poll(cx));
-    let Poll::Ready(output) = polled else { return Polled::Waits { is_woken: false } };
-    future.set(None);
-    Polled::Returned(output)
 }
