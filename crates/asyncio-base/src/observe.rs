@@ -57,15 +57,20 @@ pub fn waits_for_task(task: u64) {
     }
 }
 
+/// The number of the task being polled, 0 without one.
+fn this_task() -> u64 {
+    record::with(|record| record.map_or(0, |record| record.owner.id()))
+}
+
 #[cold]
 fn note_taker(thing: usize) {
-    let task = record::with(|record| record.map_or(0, |record| record.owner.id()));
+    let task = this_task();
     let _ = NOTES.try_with(|notes| notes.borrow_mut().takers.insert(thing, task));
 }
 
 #[cold]
 fn note_wait(on: On) {
-    let task = record::with(|record| record.map_or(0, |record| record.owner.id()));
+    let task = this_task();
     let _ = NOTES.try_with(|notes| notes.borrow_mut().waits.insert(task, on));
 }
 
