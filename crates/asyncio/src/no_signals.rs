@@ -1,22 +1,24 @@
 //! What stands for `signals.rs` without the feature `signal`, and where there are no signals: Ctrl-C ends the program.
 
 use crate::exceptions::RunError;
+use asyncio_base::sync::AtomicU64;
 use asyncio_reactor::Reactor;
 use asyncio_scheduler::Loop;
 use asyncio_task::TaskHandle;
 use std::sync::Arc;
 
-pub(crate) struct Signals;
+/// The signals that have come, which are none.
+pub(crate) struct Signals(AtomicU64);
 
 pub(crate) struct CtrlC;
 
 impl Signals {
     pub(crate) fn new(_reactor: &Arc<Reactor>) -> Self {
-        Signals
+        Signals(AtomicU64::new(0))
     }
 
-    pub(crate) fn have_come(&self) -> bool {
-        false
+    pub(crate) fn word(&self) -> &AtomicU64 {
+        &self.0
     }
 
     pub(crate) fn deliver(&self, _scheduler: impl FnOnce() -> Option<Arc<Loop>>) {}
