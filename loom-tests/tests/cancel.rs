@@ -10,7 +10,7 @@ use asyncio_base::sync::{AtomicUsize, Mutex, Ordering, UnsafeCell, thread};
 use asyncio_loom_tests::{model, race};
 use asyncio_scheduler::promise::{Held, ListenerId, Outcome, Promise};
 use asyncio_task::{
-    CancelledError, Forward, GroupDomain, Host, JoinError, Members, Options, Polled, Ran, Runnable,
+    CancelledError, Forward, GroupDomain, Host, JoinError, Members, Polled, Ran, Room, Runnable,
     Schedule, Task, TaskHandle, TaskList, TimeoutDomain, Unretrieved, block_in_scope,
     catch_cancelled, shield, spawn, spawn_entered, uncancellable,
 };
@@ -92,7 +92,8 @@ impl Loop {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (made, token) = spawn(future, Name(self), Options::default(), Location::caller());
+        let room = Room::new(Name(self), ContextSlot::new(), Location::caller());
+        let (made, token) = spawn(room, future);
         token.into_iter().for_each(|token| self.push(token));
         made.into_task()
     }
@@ -675,8 +676,8 @@ impl Loop {
         let enter = |child: &mut Child<F>, task| {
             members.enter(Some(task)).map(|key| child.enter(members, key)).is_ok()
         };
-        let (child, location) = (Child::new(future), Location::caller());
-        let (made, token) = spawn_entered(child, Name(self), Options::default(), location, enter);
+        let room = Room::new(Name(self), ContextSlot::new(), Location::caller());
+        let (made, token) = spawn_entered(room, Child::new(future), enter);
         token.into_iter().for_each(|token| self.push(token));
         made.into_task()
     }

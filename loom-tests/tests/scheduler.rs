@@ -10,8 +10,8 @@ use asyncio_scheduler::callback::Kind;
 use asyncio_scheduler::event_loop::MainOutcome;
 use asyncio_scheduler::gate::{Gate, NotIdle};
 use asyncio_scheduler::lane::Panicked;
-use asyncio_scheduler::{Driver, Join, Loop, Reporter, Wait};
-use asyncio_task::{JoinError, Options, TaskHandle, Unretrieved};
+use asyncio_scheduler::{Driver, Join, Loop, Reporter, Room, Wait};
+use asyncio_task::{JoinError, TaskHandle, Unretrieved};
 use loom::sync::atomic::AtomicUsize;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -181,9 +181,13 @@ fn call(event_loop: &Loop, function: impl FnOnce() + Send + 'static) -> bool {
     event_loop.call(Kind::ThreadSafe, context, location, function).is_ok()
 }
 
+fn room<F: Future + 'static>(event_loop: &Loop) -> Room<F> {
+    event_loop.room(ContextSlot::new(), Location::caller())
+}
+
 fn run<F: Future>(event_loop: &Arc<Loop>, main: F) -> Option<MainOutcome<F::Output>> {
-    let (options, location) = (Options::default(), Location::caller());
-    event_loop.run_until_complete(main, options, location, |_| {}).unwrap()
+    let (context, location) = (ContextSlot::new(), Location::caller());
+    event_loop.run_until_complete(main, context, location, |_| {}).unwrap()
 }
 
 /// Counts the drop of what it lies in.
@@ -296,7 +300,7 @@ fn spawn_meets_close() {
         let (other, captured) = (event_loop.clone(), CountDrop(dropped.clone()));
         let spawner = spawn(move || {
             let future = async move { drop(captured) };
-            let task = other.spawn(future, Options::default(), Location::caller());
+            let task = room(&other).spawn(future);
             race();
             match task {
                 Ok(task) | Err(task) => task.handle(),
@@ -322,7 +326,7 @@ fn wake_meets_close() {
             *left.lock() = Some(cx.waker().clone());
             Poll::<()>::Pending
         });
-        event_loop.spawn(future, Options::default(), Location::caller()).unwrap().detach();
+        room(&event_loop).spawn(future).unwrap().detach();
         event_loop.stop();
         event_loop.run_forever().unwrap();
         let waker = slot.lock().take().unwrap();
@@ -388,7 +392,7 @@ fn tasks_are_shared_by_two_workers() {
                     stops.stop();
                 }
             };
-            event_loop.spawn(future, Options::default(), Location::caller()).unwrap().detach();
+            room(&event_loop).spawn(future).unwrap().detach();
         }
         event_loop.run_forever().unwrap();
         assert_eq!(left.load(Relaxed), 0);
@@ -401,8 +405,8 @@ fn tasks_are_shared_by_two_workers() {
 fn main_waits_for_a_task_of_another_worker() {
     model("loop: main waits for a task of another worker", Some(2), || {
         let (event_loop, _) = loop_with_workers(2);
-        let task = event_loop.spawn(async { 7 }, Options::default(), Location::caller()).unwrap();
-        let idle = event_loop.spawn(async {}, Options::default(), Location::caller()).unwrap();
+        let task = room(&event_loop).spawn(async { 7 }).unwrap();
+        let idle = room(&event_loop).spawn(async {}).unwrap();
         let main = async {
             idle.await.unwrap();
             task.await.unwrap()

@@ -13,8 +13,8 @@ use asyncio_base::sync::{AtomicUsize, Ordering, UnsafeCell, thread};
 use asyncio_loom_tests::{model, race};
 use asyncio_task::state::{self, Idle, State, Woken};
 use asyncio_task::{
-    Host, JoinError, Options, Ran, Ready, Runnable, Schedule, Task, TaskHandle, TaskList,
-    Unretrieved, spawn,
+    Host, JoinError, Ran, Ready, Room, Runnable, Schedule, Task, TaskHandle, TaskList, Unretrieved,
+    spawn,
 };
 use std::collections::{BTreeSet, VecDeque};
 use std::future::{Future, IntoFuture};
@@ -110,8 +110,8 @@ impl Loop {
         let context = TaskContext::new();
         self.cells.alive.fetch_add(1, Ordering::Relaxed);
         context.set(0, Some(Arc::new(Witness(UnsafeCell::new(()), self.cells.clone()))));
-        let options = Options { name: None, context: ContextSlot::with(context) };
-        let (made, token) = spawn(future, Name(self), options, Location::caller());
+        let room = Room::new(Name(self), ContextSlot::with(context), Location::caller());
+        let (made, token) = spawn(room, future);
         token.into_iter().for_each(|token| self.tokens.push(token));
         made.into_task()
     }

@@ -8,14 +8,14 @@
 //! all that was queued, as in asyncio: no other worker can hold the lane meanwhile, or take something and be slow with it.
 
 use crate::callback::{Handle, Kind};
-use crate::core::{Anywhere, Core, Pinned};
+use crate::core::Core;
 use crate::driver::{Driver, Reporter, Step};
-use crate::eager;
 use crate::errors::{LoopClosed, RunError};
 use crate::gate::{Gate, NotIdle};
 use crate::here;
 use crate::idle::MOST_WORKERS;
 use crate::lane::Lane;
+use crate::room::{LocalRoom, Room};
 use crate::run_queue::Entry;
 use crate::simulated;
 use crate::worker::{self, Worker};
@@ -23,7 +23,7 @@ use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::thread::{self, ThreadId};
 use asyncio_base::sync::{AtomicBool, Mutex, Ordering};
 use asyncio_task::contain;
-use asyncio_task::{Host, JoinError, Options, Task, TaskHandle, spawn, spawn_local, with_borrowed};
+use asyncio_task::{Host, JoinError, Task, TaskHandle, with_borrowed};
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -166,163 +166,29 @@ impl Loop {
         self.reporting(|| drop(self.call(Kind::Plain, context, Location::caller(), callback)));
     }
 
-    /// Makes a task and queues its first turn, from any thread.
-    ///
-    /// # Errors
-    ///
-    /// If the loop is closed: the future has been dropped, and the task has ended cancelled.
+    /// Room for a task that any worker may run.
     #[inline(always)]
-    pub fn spawn<F>(
+    pub fn room<F: Future + 'static>(
         &self,
-        future: F,
-        options: Options,
+        context: ContextSlot,
         location: &'static Location<'static>,
-    ) -> Result<Task<F::Output>, Task<F::Output>>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let (made, token) = spawn(future, self.anywhere(), options, location);
-        let Some(token) = token else { return Err(made.into_task()) };
-        self.core.push(Entry::Task(token));
-        Ok(made.into_task())
+    ) -> Room<F> {
+        Room::new(self.core, context, location)
     }
 
-    /// As [`spawn`](Self::spawn), for a future that `enter` enters somewhere together with its task before that can run.
-    ///
-    /// # Errors
-    ///
-    /// If the loop is closed, or `enter` says no: the future has been dropped, and the task has ended cancelled.
-    #[inline(always)]
-    pub fn spawn_entered<F>(
+    /// Room for a task that stays on this thread; `None` if it is not worker 0.
+    pub fn local_room<F: Future + 'static>(
         &self,
-        future: F,
-        options: Options,
+        context: ContextSlot,
         location: &'static Location<'static>,
-        enter: impl FnOnce(&mut F, TaskHandle) -> bool,
-    ) -> Result<Task<F::Output>, Task<F::Output>>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let scheduler = self.anywhere();
-        let (made, token) =
-            asyncio_task::spawn_entered(future, scheduler, options, location, enter);
-        let Some(token) = token else { return Err(made.into_task()) };
-        self.core.push(Entry::Task(token));
-        Ok(made.into_task())
-    }
-
-    /// As [`spawn`](Self::spawn), but on a worker of this loop the task has its first turn before this returns, unless too many lie in one
-    /// another.
-    pub fn spawn_eager<F>(
-        &self,
-        future: F,
-        options: Options,
-        location: &'static Location<'static>,
-    ) -> Result<Task<F::Output>, Task<F::Output>>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        let (made, token) = spawn(future, self.anywhere(), options, location);
-        let Some(token) = token else { return Err(made.into_task()) };
-        let left = if self.is_worker() { eager::run_first_turn(token) } else { Some(token) };
-        left.into_iter().for_each(|token| self.core.push(Entry::Task(token)));
-        Ok(made.into_task())
-    }
-
-    /// As [`spawn`](Self::spawn), for threads that race with `close`.
-    ///
-    /// # Errors
-    ///
-    /// If the loop is closed; the future has been dropped.
-    pub fn try_spawn<F>(
-        &self,
-        future: F,
-        options: Options,
-        location: &'static Location<'static>,
-    ) -> Result<Task<F::Output>, LoopClosed>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.spawn(future, options, location).map_err(|_cancelled| LoopClosed)
-    }
-
-    /// A task that has ended cancelled, its future dropped unpolled.
-    pub fn spawn_cancelled<F>(
-        &self,
-        future: F,
-        options: Options,
-        location: &'static Location<'static>,
-    ) -> Task<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        asyncio_task::spawn_cancelled(future, self.anywhere(), options, location)
-    }
-
-    /// As [`spawn`](Self::spawn), for a future that stays on worker 0; `None` if this thread is not, and the future is dropped.
-    pub fn spawn_local<F>(
-        &self,
-        future: F,
-        options: Options,
-        location: &'static Location<'static>,
-    ) -> Option<Task<F::Output>>
-    where
-        F: Future + 'static,
-        F::Output: 'static,
-    {
-        self.is_worker_zero().then(|| self.spawn_pinned(future, options, location))
-    }
-
-    /// As [`spawn_local`](Self::spawn_local), with the first turn as in [`spawn_eager`](Self::spawn_eager).
-    pub fn spawn_local_eager<F>(
-        &self,
-        future: F,
-        options: Options,
-        location: &'static Location<'static>,
-    ) -> Option<Task<F::Output>>
-    where
-        F: Future + 'static,
-        F::Output: 'static,
-    {
-        self.is_worker_zero().then(|| {
-            let (made, token) = spawn_local(future, Pinned(self.core), options, location);
-            let left = token.and_then(eager::run_first_turn);
-            left.into_iter().for_each(|token| self.core.push_pinned(Entry::Task(token)));
-            made.into_task()
-        })
-    }
-
-    /// For worker 0.
-    fn spawn_pinned<F>(
-        &self,
-        future: F,
-        options: Options,
-        location: &'static Location<'static>,
-    ) -> Task<F::Output>
-    where
-        F: Future + 'static,
-        F::Output: 'static,
-    {
-        let (made, token) = spawn_local(future, Pinned(self.core), options, location);
-        token.into_iter().for_each(|token| self.core.push_pinned(Entry::Task(token)));
-        made.into_task()
+    ) -> Option<LocalRoom<F>> {
+        self.is_worker_zero().then(|| LocalRoom::new(self.core, context, location))
     }
 
     /// Whether it is a task of this loop.
     pub fn owns<T>(&self, task: &Task<T>) -> bool {
         let host: *const dyn Host = task.host();
         self.core.homes().any(|home| ptr::addr_eq(host, home))
-    }
-
-    /// The scheduler of tasks made on this thread.
-    #[inline]
-    fn anywhere(&self) -> Anywhere {
-        Anywhere(&self.core.shard_here().home)
     }
 
     /// Whether this thread is a worker of this loop.
@@ -374,13 +240,13 @@ impl Loop {
     pub fn run_until_complete<F: Future>(
         self: &Arc<Self>,
         main: F,
-        options: Options,
+        context: ContextSlot,
         location: &'static Location<'static>,
         started: impl FnOnce(TaskHandle),
     ) -> Result<Option<MainOutcome<F::Output>>, RunError> {
         let worker = self.enter()?;
         let (joined, output) = with_borrowed(main, |main| {
-            let task = self.spawn_pinned(main, options, location);
+            let task = LocalRoom::new(self.core, context, location).spawn(main);
             let mut main = Main { worker: &worker, task };
             started(main.task.handle());
             self.passes(&worker, Some(&main.task));

@@ -39,6 +39,7 @@ mod pace;
 pub mod parker;
 pub mod promise;
 mod right;
+mod room;
 pub mod run_queue;
 mod search;
 mod shard;
@@ -53,6 +54,7 @@ pub use core::set_last_resort;
 pub use driver::{Driver, Join, Reporter, Step, Wait};
 pub use errors::{CloseError, LoopClosed, RunError};
 pub use event_loop::Loop;
+pub use room::{LocalRoom, Room};
 pub use signs::{Signs, Words};
 
 /// How many processors this process may use, asked once.

@@ -7,7 +7,6 @@ use asyncio_base::context::{Context, ContextSlot};
 use asyncio_scheduler::callback::Kind;
 use asyncio_scheduler::event_loop::MainOutcome;
 use asyncio_scheduler::{LoopClosed, RunError};
-use asyncio_task::Options;
 use common::{OnDrop, Rig, yield_now};
 use std::cell::RefCell;
 use std::future::{pending, poll_fn};
@@ -61,11 +60,8 @@ fn destructors_find_the_loop_closed_and_hang_nothing() {
     let inner = rig.clone();
     let destructor = OnDrop::new(move || {
         let spawned = inner.spawn_noting("never");
-        let local = inner.event_loop.spawn_local(
-            async { unreachable!() },
-            Options::default(),
-            Location::caller(),
-        );
+        let local = inner.event_loop.local_room(ContextSlot::new(), Location::caller());
+        let local = local.map(|room| room.spawn(async { unreachable!() }));
         let found = [
             spawned.done() && spawned.cancelled(),
             local.is_some_and(|task| task.done()),
@@ -208,11 +204,8 @@ fn closing_from_a_thread_local_destructor() {
         // Registered before the scheduler's own thread-local, so destroyed after it where that is the order.
         LATE.with(|late| *late.0.borrow_mut() = Some(given.clone()));
         given.run(async {
-            let local = given.event_loop.spawn_local(
-                pending::<()>(),
-                Options::default(),
-                Location::caller(),
-            );
+            let local = given.event_loop.local_room(ContextSlot::new(), Location::caller());
+            let local = local.map(|room| room.spawn(pending::<()>()));
             local.unwrap().named("local").detach();
             let spawns = given.clone();
             let spawns = OnDrop::new(move || {

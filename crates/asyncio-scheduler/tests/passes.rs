@@ -3,9 +3,9 @@
 
 mod common;
 
+use asyncio_base::context::ContextSlot;
 use asyncio_scheduler::event_loop::MainOutcome;
 use asyncio_scheduler::{CloseError, RunError, Wait};
-use asyncio_task::Options;
 use common::{Rig, yield_now};
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -370,7 +370,7 @@ fn a_run_inside_a_run_is_refused() {
     assert_eq!(rig.event_loop.run_forever(), Err(RunError::Closed));
     let main = rig.event_loop.run_until_complete(
         async { unreachable!() },
-        Options::default(),
+        ContextSlot::new(),
         Location::caller(),
         |_| unreachable!(),
     );
@@ -382,7 +382,8 @@ fn a_loop_with_local_tasks_stays_on_its_thread() {
     let rig = Rig::new();
     let inner = rig.clone();
     let spawn_local = |rig: &Rig| {
-        rig.event_loop.spawn_local(pending::<()>(), Options::default(), Location::caller())
+        let room = rig.event_loop.local_room(ContextSlot::new(), Location::caller());
+        room.map(|room| room.spawn(pending::<()>()))
     };
     assert!(spawn_local(&rig).is_none(), "this thread does not run the loop yet");
     rig.run(async { spawn_local(&inner).unwrap().detach() });

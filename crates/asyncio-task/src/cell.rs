@@ -10,10 +10,11 @@ use asyncio_base::shelf;
 use asyncio_base::sync::UnsafeCell;
 use std::any::type_name;
 use std::future::Future;
-use std::mem::needs_drop;
+use std::mem::{ManuallyDrop, needs_drop};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// `repr(C)`, so that a pointer to the cell is a pointer to its header.
@@ -32,33 +33,74 @@ enum Stage<F: Future> {
     Gone,
 }
 
-/// Puts a future on the heap; the cell has a handle and a token.
-#[inline(always)]
-pub(crate) fn allocate<F, S>(
-    future: F,
-    scheduler: S,
-    context: ContextSlot,
-    location: &'static Location<'static>,
-) -> RawTask
-where
-    F: Future + 'static,
-    F::Output: 'static,
-    S: Schedule,
-{
-    // First the memory: what is made afterwards is made in it.
-    let pointer = shelf::allocate::<Cell<F, S>>();
-    let header = Header::new(Cell::<F, S>::VTABLE, context, location);
-    let cell = Cell { header, scheduler, stage: UnsafeCell::new(Stage::Future(future)) };
-    // SAFETY: the memory is for a cell, and ours.
-    unsafe { pointer.write(cell) };
-    RawTask::new(pointer.cast::<Header>())
+/// A cell that waits for its future: memory, header and scheduler are there.
+///
+/// Whoever makes a task makes its room first. What may unwind is over then, so that the future goes straight from its maker into the cell: a call
+/// that may unwind on that way would have to find the future somewhere to drop it, and each function would put it on its own stack.
+#[derive(Debug)]
+pub struct Room<F: Future, S: Schedule>(NonNull<Cell<F, S>>);
+
+impl<F: Future, S: Schedule> Room<F, S> {
+    /// Room for a task that runs in this context, and is made at this place in the program.
+    #[inline(always)]
+    pub fn new(scheduler: S, context: ContextSlot, location: &'static Location<'static>) -> Self
+    where
+        F: 'static,
+        F::Output: 'static,
+    {
+        // First the memory: what is made afterwards is made in it.
+        let pointer = shelf::allocate::<Cell<F, S>>();
+        let cell = pointer.as_ptr();
+        let header = Header::new(Cell::<F, S>::VTABLE, context, location);
+        // SAFETY: the memory is for a cell, and ours.
+        unsafe {
+            (&raw mut (*cell).header).write(header);
+            (&raw mut (*cell).scheduler).write(scheduler);
+        }
+        Room(pointer)
+    }
+
+    /// Gives the task this name, if any; else it is `Task-N`.
+    pub fn named(self, name: Option<Arc<str>>) -> Self {
+        // SAFETY: `new` wrote it.
+        let header = unsafe { &(*self.0.as_ptr()).header };
+        name.into_iter().for_each(|name| header.cold().set_name(name));
+        self
+    }
+
+    /// The scheduler's side of the task that this becomes.
+    #[inline(always)]
+    pub(crate) fn host(&self) -> &'static dyn Host {
+        // SAFETY: `new` wrote it.
+        unsafe { (*self.0.as_ptr()).scheduler }.host()
+    }
+
+    /// Puts the future in; the cell has a handle and a token.
+    #[inline(always)]
+    pub(crate) fn fill(self, future: F) -> RawTask {
+        let cell = ManuallyDrop::new(self).0;
+        // SAFETY: the rest was written by `new`, and the cell is still ours.
+        unsafe { (&raw mut (*cell.as_ptr()).stage).write(UnsafeCell::new(Stage::Future(future))) };
+        RawTask::new(cell.cast::<Header>())
+    }
+}
+
+impl<F: Future, S: Schedule> Drop for Room<F, S> {
+    fn drop(&mut self) {
+        let cell = self.0.as_ptr();
+        // SAFETY: `new` wrote the header, into memory of the shelf; nobody else knows the cell. A scheduler is `Copy`, there is nothing to drop.
+        unsafe {
+            (&raw mut (*cell).header).drop_in_place();
+            shelf::free(self.0);
+        }
+    }
 }
 
 /// Lends the future of a task that has not been polled.
 ///
 /// # Safety
 ///
-/// `task` was made by [`allocate`] for these types, and its token is the caller's and has not been run.
+/// `task` was made in a [`Room`] for these types, and its token is the caller's and has not been run.
 #[inline(always)]
 pub(crate) unsafe fn with_fresh_future<F, S, R>(task: RawTask, f: impl FnOnce(&mut F) -> R) -> R
 where
@@ -101,7 +143,7 @@ where
     ///
     /// `task` is a cell of this type on which the caller has a claim. So for every function of the vtable.
     unsafe fn of<'a>(task: RawTask) -> &'a Self {
-        // SAFETY: `allocate` made the pointer from a `Cell<F, S>`, whose first field is the header.
+        // SAFETY: `Room` made the pointer from a `Cell<F, S>`, whose first field is the header.
         unsafe { task.as_ptr().cast::<Self>().as_ref() }
     }
 
@@ -246,7 +288,7 @@ where
                 panics::reporting(|| scheduler.host(), clear);
             }
         }
-        // SAFETY: `allocate` got the memory for a cell of this type, and what was in it is dropped, also if a destructor panicked.
+        // SAFETY: `Room` got the memory for a cell of this type, and what was in it is dropped, also if a destructor panicked.
         unsafe { shelf::free(cell) };
     }
 }

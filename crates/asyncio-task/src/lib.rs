@@ -51,6 +51,7 @@ pub use cancel::{
     TimeoutDomain, Uncancellable, catch_cancelled, fail_here, shield, uncancellable, with_finally,
 };
 pub use cancel_on_drop::CancelOnDrop;
+pub use cell::Room;
 pub use cold::CallbackId;
 pub use error::{CancelledError, InvalidStateError, JoinError, PanicError};
 pub use finished::Finished;
@@ -63,8 +64,8 @@ pub use panics::{contain, panic_text};
 pub use ready::Ready;
 pub use runnable::{Ran, Runnable};
 pub use schedule::{
-    Host, Made, Options, Schedule, ScheduleLocal, Unretrieved, spawn, spawn_cancelled,
-    spawn_entered, spawn_local,
+    Host, Made, Schedule, ScheduleLocal, Unretrieved, spawn, spawn_cancelled, spawn_entered,
+    spawn_local,
 };
 pub use scoped::{BoxedChild, ChildSpawner, ScopedJoinHandle, ThreadScope, block_in_scope};
 pub use task::Task;

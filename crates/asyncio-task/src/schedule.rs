@@ -1,6 +1,6 @@
 //! What the task asks of its scheduler, and how tasks are made.
 
-use crate::cell;
+use crate::cell::{self, Room};
 use crate::error::{CancelledError, JoinError};
 use crate::handle::TaskHandle;
 use crate::header::RawTask;
@@ -65,15 +65,6 @@ pub struct Unretrieved {
     pub context: Context,
 }
 
-/// How a task is made; two words, so that what most tasks have, a context and no name, is handed on in registers.
-#[derive(Debug, Default)]
-pub struct Options {
-    /// Its name, `Task-N` without one; boxed, to be one word.
-    pub name: Option<Box<Arc<str>>>,
-    /// The context it runs in.
-    pub context: ContextSlot,
-}
-
 /// The handle of a task that was just made, while it is handed up: one word, that becomes a [`Task`] where it stays.
 ///
 /// A `Task` has room for the forwarding of a cancel, and is not copied from frame to frame before its first words have reached the memory.
@@ -85,7 +76,7 @@ impl<T> Made<T> {
     /// The handle.
     #[inline]
     pub fn into_task(self) -> Task<T> {
-        // SAFETY: `allocate` made the cell with `HANDLE` and an output of this type, and the bit has gone from hand to hand.
+        // SAFETY: `Room` made the cell with `HANDLE` and an output of this type, and the bit has gone from hand to hand.
         unsafe { Task::new(self.0) }
     }
 }
@@ -96,34 +87,33 @@ impl<T> Made<T> {
 /// The task may run on any thread, so the future and its output have to be `Send`; what borrows a frame does not live long enough:
 ///
 /// ```compile_fail
-/// # use asyncio_task::{Options, Schedule, spawn};
+/// # use asyncio_base::context::ContextSlot;
+/// # use asyncio_task::{Room, Schedule, spawn};
 /// # fn f(scheduler: impl Schedule) {
 /// let value = std::rc::Rc::new(1);
-/// let made = spawn(async move { *value }, scheduler, Options::default(), std::panic::Location::caller());
+/// let room = Room::new(scheduler, ContextSlot::new(), std::panic::Location::caller());
+/// let made = spawn(room, async move { *value });
 /// # }
 /// ```
 ///
 /// ```compile_fail,E0597
-/// # use asyncio_task::{Options, Schedule, spawn};
+/// # use asyncio_base::context::ContextSlot;
+/// # use asyncio_task::{Room, Schedule, spawn};
 /// # fn f(scheduler: impl Schedule) {
 /// let value = 1;
 /// let borrow = &value;
-/// let made = spawn(async move { *borrow }, scheduler, Options::default(), std::panic::Location::caller());
+/// let room = Room::new(scheduler, ContextSlot::new(), std::panic::Location::caller());
+/// let made = spawn(room, async move { *borrow });
 /// # }
 /// ```
 #[inline]
-pub fn spawn<F, S>(
-    future: F,
-    scheduler: S,
-    options: Options,
-    location: &'static Location<'static>,
-) -> (Made<F::Output>, Option<Runnable>)
+pub fn spawn<F, S>(room: Room<F, S>, future: F) -> (Made<F::Output>, Option<Runnable>)
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
     S: Schedule,
 {
-    make(future, scheduler, options, location, |_| true)
+    make(room, future, |_| true)
 }
 
 /// As [`spawn`], for a future that has to be entered somewhere together with its task: `enter` does that, before anybody else knows the task. If it
@@ -134,10 +124,8 @@ where
 /// If `enter` does; then the task is leaked.
 #[inline]
 pub fn spawn_entered<F, S>(
+    room: Room<F, S>,
     future: F,
-    scheduler: S,
-    options: Options,
-    location: &'static Location<'static>,
     enter: impl FnOnce(&mut F, TaskHandle) -> bool,
 ) -> (Made<F::Output>, Option<Runnable>)
 where
@@ -145,7 +133,7 @@ where
     F::Output: Send + 'static,
     S: Schedule,
 {
-    make(future, scheduler, options, location, |token| {
+    make(room, future, |token| {
         let (task, handle) = (token.task(), token.handle());
         // SAFETY: the task was made just now, with these types, and the token is there.
         unsafe { cell::with_fresh_future::<F, S, _>(task, |future| enter(future, handle)) }
@@ -153,36 +141,26 @@ where
 }
 
 /// A task that has ended cancelled: its future is dropped unpolled. What a place gives that takes no more tasks.
-pub fn spawn_cancelled<F, S>(
-    future: F,
-    scheduler: S,
-    options: Options,
-    location: &'static Location<'static>,
-) -> Task<F::Output>
+pub fn spawn_cancelled<F, S>(room: Room<F, S>, future: F) -> Task<F::Output>
 where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
     S: Schedule,
 {
-    let (made, token) = allocate(future, scheduler, options, location);
+    let (made, token) = put(room, future);
     token.refuse(JoinError::cancelled(CancelledError::default()));
     made.into_task()
 }
 
-/// As [`spawn`], for a future that stays on its thread: `scheduler` must run the task's tokens on the thread that calls this,
+/// As [`spawn`], for a future that stays on its thread: the room's scheduler must run the task's tokens on the thread that calls this,
 /// and no other.
-pub fn spawn_local<F, S>(
-    future: F,
-    scheduler: S,
-    options: Options,
-    location: &'static Location<'static>,
-) -> (Made<F::Output>, Option<Runnable>)
+pub fn spawn_local<F, S>(room: Room<F, S>, future: F) -> (Made<F::Output>, Option<Runnable>)
 where
     F: Future + 'static,
     F::Output: 'static,
     S: ScheduleLocal,
 {
-    make(future, scheduler, options, location, |_| true)
+    make(room, future, |_| true)
 }
 
 /// A [`Schedule`] that runs tokens on one thread only.
@@ -194,10 +172,8 @@ pub unsafe trait ScheduleLocal: Schedule {}
 
 #[inline(always)]
 fn make<F, S>(
+    room: Room<F, S>,
     future: F,
-    scheduler: S,
-    options: Options,
-    location: &'static Location<'static>,
     enter: impl FnOnce(&Runnable) -> bool,
 ) -> (Made<F::Output>, Option<Runnable>)
 where
@@ -205,8 +181,9 @@ where
     F::Output: 'static,
     S: Schedule,
 {
-    let (made, token) = allocate(future, scheduler, options, location);
-    if enter(&token) && scheduler.host().tasks().insert(token.task()) {
+    let host = room.host();
+    let (made, token) = put(room, future);
+    if enter(&token) && host.tasks().insert(token.task()) {
         return (made, Some(token));
     }
     token.refuse(JoinError::cancelled(CancelledError::default()));
@@ -215,21 +192,8 @@ where
 
 /// A task that is in no list yet.
 #[inline(always)]
-fn allocate<F, S>(
-    future: F,
-    scheduler: S,
-    options: Options,
-    location: &'static Location<'static>,
-) -> (Made<F::Output>, Runnable)
-where
-    F: Future + 'static,
-    F::Output: 'static,
-    S: Schedule,
-{
-    let raw = cell::allocate(future, scheduler, options.context, location);
-    if let Some(name) = options.name {
-        raw.header().cold().set_name(*name);
-    }
+fn put<F: Future, S: Schedule>(room: Room<F, S>, future: F) -> (Made<F::Output>, Runnable) {
+    let raw = room.fill(future);
     // The cell was made with `HANDLE` and one wake: one handle, one token.
     (Made(raw, PhantomData), Runnable::new(raw))
 }

@@ -110,12 +110,7 @@ fn a_snapshot_may_be_taken_at_any_moment() {
 fn a_token_says_how_its_turn_ended() {
     let (lp, remote) = (Loop::new(), Remote::default());
     let spawn = |remote: &Remote| {
-        let (made, token) = asyncio_task::spawn(
-            remote.future(()),
-            common::Name(lp),
-            Default::default(),
-            std::panic::Location::caller(),
-        );
+        let (made, token) = asyncio_task::spawn(lp.room(), remote.future(()));
         (made.into_task(), token)
     };
     let (task, token) = spawn(&remote);

@@ -3,9 +3,9 @@
 mod common;
 
 use asyncio_base::context::{Context as TaskContext, ContextSlot};
-use asyncio_task::{JoinError, Options, Schedule, spawn};
+use asyncio_task::{JoinError, Room, Schedule, spawn};
 use common::{Alive, Bomb, Loop, Name, Remote, counting_waker, poll_once, poll_with};
-use std::future::{IntoFuture, pending, poll_fn};
+use std::future::{IntoFuture, Ready, pending, poll_fn};
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
@@ -177,12 +177,25 @@ fn a_joiner_whose_waker_panics_is_reported_and_the_next_is_woken() {
 }
 
 #[test]
+fn a_room_that_gets_no_future_is_given_back() {
+    let lp = Loop::new();
+    let (value, name) = (Arc::new(()), Arc::<str>::from("name"));
+    let context = TaskContext::new();
+    context.set(1, Some(value.clone()));
+    let room = Room::new(Name(lp), ContextSlot::with(context), Location::caller());
+    let room: Room<Ready<()>, Name> = room.named(Some(name.clone()));
+    assert_eq!((Arc::strong_count(&value), Arc::strong_count(&name)), (2, 2));
+    drop(room);
+    assert_eq!((Arc::strong_count(&value), Arc::strong_count(&name)), (1, 1));
+}
+
+#[test]
 fn a_bad_destructor_of_a_context_value_is_reported_when_the_cell_is_freed() {
     let lp = Loop::new();
     let context = TaskContext::new();
     context.set(1, Some(Arc::new(Bomb("context value"))));
-    let options = Options { name: None, context: ContextSlot::with(context) };
-    let (made, token) = spawn(async {}, Name(lp), options, Location::caller());
+    let room = Room::new(Name(lp), ContextSlot::with(context), Location::caller());
+    let (made, token) = spawn(room, async {});
     let task = made.into_task();
     Name(lp).schedule(token.unwrap());
     let handle = task.handle();

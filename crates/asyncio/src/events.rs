@@ -17,10 +17,10 @@ use crate::task_factory::FactorySlot;
 use crate::tasks::{Task, TaskBuilder};
 use crate::wiring::{Wiring, outer_loop};
 use asyncio_base::context::{Context, ContextSlot, with_current};
-use asyncio_scheduler::Loop;
 use asyncio_scheduler::callback::Kind;
 use asyncio_scheduler::event_loop::MainOutcome;
-use asyncio_task::{Options, TaskHandle};
+use asyncio_scheduler::{Loop, Room};
+use asyncio_task::TaskHandle;
 use std::cell::RefCell;
 use std::fmt;
 use std::future::IntoFuture;
@@ -461,34 +461,28 @@ impl EventLoop {
         F: std::future::Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        if self.task_factory().is_set() {
-            return TaskBuilder::on(self).create_task_at(future, location);
+        match self.room(location) {
+            Some(room) => self.accepted(room.spawn(future)),
+            None => TaskBuilder::on(self).create_task_at(future, location),
         }
-        let options = Options { name: None, context: copied_context() };
-        self.accepted(self.0.scheduler.spawn(future, options, location))
     }
 
-    /// A task that `enter` enters somewhere before it can run: see [`EventLoop::create_task_at`]. For loops without a task factory.
-    #[inline]
-    #[track_caller]
-    pub(crate) fn create_entered_at<F>(
-        &self,
-        future: F,
-        context: ContextSlot,
-        location: &'static Location<'static>,
-        enter: impl FnOnce(&mut F, TaskHandle) -> bool,
-    ) -> Task<F::Output>
+    /// Room for a task of the caller's context; none if a factory has a say in tasks.
+    #[inline(always)]
+    pub(crate) fn room<F>(&self, location: &'static Location<'static>) -> Option<Room<F>>
     where
-        F: std::future::Future + Send + 'static,
-        F::Output: Send + 'static,
+        F: std::future::Future + 'static,
     {
-        let options = Options { name: None, context };
-        self.accepted(self.0.scheduler.spawn_entered(future, options, location, enter))
+        if self.task_factory().is_set() {
+            return None;
+        }
+        Some(self.0.scheduler.room(copied_context(), location))
     }
 
+    /// The task of a room of this loop.
     #[inline(always)]
     #[track_caller]
-    fn accepted<T>(&self, made: Result<Task<T>, Task<T>>) -> Task<T> {
+    pub(crate) fn accepted<T>(&self, made: Result<Task<T>, Task<T>>) -> Task<T> {
         match made {
             Ok(task) => task,
             Err(cancelled) => self.refused(cancelled),
@@ -505,25 +499,6 @@ impl EventLoop {
         cancelled
     }
 
-    #[inline]
-    #[track_caller]
-    pub(crate) fn spawn<F>(
-        &self,
-        future: F,
-        options: Options,
-        is_eager: bool,
-        location: &'static Location<'static>,
-    ) -> Task<F::Output>
-    where
-        F: std::future::Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.accepted(match is_eager {
-            false => self.0.scheduler.spawn(future, options, location),
-            true => self.0.scheduler.spawn_eager(future, options, location),
-        })
-    }
-
     /// Makes a task of a future that stays on this thread.
     ///
     /// # Panics
@@ -536,25 +511,6 @@ impl EventLoop {
         F::Output: 'static,
     {
         TaskBuilder::on(self).create_local_task(future)
-    }
-
-    #[track_caller]
-    pub(crate) fn spawn_local<F>(
-        &self,
-        future: F,
-        options: Options,
-        is_eager: bool,
-    ) -> Task<F::Output>
-    where
-        F: std::future::Future + 'static,
-        F::Output: 'static,
-    {
-        let (scheduler, location) = (&self.0.scheduler, Location::caller());
-        let task = match is_eager {
-            false => scheduler.spawn_local(future, options, location),
-            true => scheduler.spawn_local_eager(future, options, location),
-        };
-        task.expect("create_local_task works on the thread that runs the loop only")
     }
 
     /// The maker of tasks with a name or a context of their own.
@@ -594,30 +550,29 @@ impl EventLoop {
     /// Resumes a panic of main.
     #[track_caller]
     pub fn run_until_complete<F: IntoFuture>(&self, main: F) -> Result<F::Output, RunError> {
-        let options = Options { name: None, context: copied_context() };
-        self.run_main(main.into_future(), options, |_task| {})
+        self.run_main(main.into_future(), copied_context(), |_task| {})
     }
 
     #[track_caller]
     pub(crate) fn run_main<F: std::future::Future>(
         &self,
         main: F,
-        options: Options,
+        context: ContextSlot,
         started: impl FnOnce(TaskHandle),
     ) -> Result<F::Output, RunError> {
-        self.run_main_at(main, options, Location::caller(), started)
+        self.run_main_at(main, context, Location::caller(), started)
     }
 
     pub(crate) fn run_main_at<F: std::future::Future>(
         &self,
         main: F,
-        options: Options,
+        context: ContextSlot,
         location: &'static Location<'static>,
         started: impl FnOnce(TaskHandle),
     ) -> Result<F::Output, RunError> {
         let main = MainFuture::new(main, self);
         let outcome =
-            self.inside(|| self.0.scheduler.run_until_complete(main, options, location, started));
+            self.inside(|| self.0.scheduler.run_until_complete(main, context, location, started));
         match outcome?.ok_or(RunError::Stopped)? {
             MainOutcome::Returned(output) => output,
             MainOutcome::Failed(error) => match error.try_into_panic() {

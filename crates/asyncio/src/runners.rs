@@ -9,7 +9,7 @@ use crate::threads::wait_closed;
 use crate::timeouts::{TimeoutError, timeout_at};
 use asyncio_base::context::ContextSlot;
 use asyncio_scheduler::idle::MOST_WORKERS;
-use asyncio_task::{Options, TaskHandle};
+use asyncio_task::TaskHandle;
 use std::future::{Future, IntoFuture};
 use std::io;
 use std::sync::OnceLock;
@@ -214,9 +214,8 @@ impl Runner {
         }
         let context = ContextSlot::with(self.context.clone());
         let ctrl_c = self.event_loop.signals().ctrl_c();
-        let options = Options { name: None, context };
         let outcome =
-            self.event_loop.run_main(main.into_future(), options, |task| ctrl_c.watch(task));
+            self.event_loop.run_main(main.into_future(), context, |task| ctrl_c.watch(task));
         ctrl_c.finish(outcome)
     }
 

@@ -24,7 +24,7 @@ use crate::tasks::{Task, TaskBuilder};
 use asyncio_base::context::ContextSlot;
 use asyncio_base::slab::Key;
 use asyncio_base::sync::Mutex;
-use asyncio_task::{Members, Options, Phase};
+use asyncio_task::{Members, Phase};
 use child::{Child, Membership};
 use scope::{CatchPanic, Scope};
 use std::any::Any;
@@ -174,15 +174,16 @@ impl<E: Send + 'static> TaskGroup<E> {
         T: Send + 'static,
     {
         let Some(event_loop) = running_loop() else { panic!("{NoRunningLoop}") };
-        let membership = Membership { group: self.clone(), key: Key::NONE };
-        let child = Child { future, into_outcome, membership };
+        let (group, location) = (self.clone(), Location::caller());
         if event_loop.task_factory().is_set() {
-            return self.make_by_factory(&event_loop, context, child, Location::caller());
+            let child = group.child(future, into_outcome);
+            return self.make_by_factory(&event_loop, context, child, location);
         }
         let context = match context {
             None => copied_context(),
             Some(context) => ContextSlot::with(context.clone()),
         };
+        let room = event_loop.scheduler().room(context, location);
         let mut phase = Phase::Open;
         let enter = |child: &mut Child<F, C, E>, task| match self.0.members.enter(Some(task)) {
             Ok(key) => {
@@ -194,12 +195,17 @@ impl<E: Send + 'static> TaskGroup<E> {
                 false
             }
         };
-        let task = event_loop.create_entered_at(child, context, Location::caller(), enter);
+        let task =
+            event_loop.accepted(room.spawn_entered(group.child(future, into_outcome), enter));
         if phase == Phase::Over {
             drop(task);
             finished();
         }
         task
+    }
+
+    fn child<F, C>(self, future: F, into_outcome: C) -> Child<F, C, E> {
+        Child { future, into_outcome, membership: Membership { group: self, key: Key::NONE } }
     }
 
     /// As [`make`](Self::make), where the task may have its first turn before it is known.
@@ -222,8 +228,8 @@ impl<E: Send + 'static> TaskGroup<E> {
             Ok(key) => child.membership.key = key,
             Err(Phase::Over) => finished(),
             Err(_) => {
-                let options = Options { name: None, context: copied_context() };
-                return event_loop.scheduler().spawn_cancelled(child, options, location);
+                let room = event_loop.scheduler().room(copied_context(), location);
+                return room.spawn_cancelled(child);
             }
         }
         let key = child.membership.key;

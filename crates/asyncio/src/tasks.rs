@@ -6,7 +6,7 @@ use crate::contextvars::Context;
 use crate::events::{EventLoop, copied_context, get_running_loop, running_loop};
 use crate::exceptions::NoRunningLoop;
 use asyncio_base::context::ContextSlot;
-use asyncio_task::Options;
+use asyncio_scheduler::Room;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
@@ -49,9 +49,11 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    match running_loop() {
-        Some(event_loop) => event_loop.create_task_at(future, location),
-        None => panic!("{NoRunningLoop}"),
+    let Some(event_loop) = running_loop() else { panic!("{NoRunningLoop}") };
+    // Not through the loop's own `create_task_at`: the future is not to be moved before its room is there.
+    match event_loop.room(location) {
+        Some(room) => event_loop.accepted(room.spawn(future)),
+        None => TaskBuilder::on(&event_loop).create_task_at(future, location),
     }
 }
 
@@ -160,13 +162,13 @@ impl TaskBuilder {
         self.eager_start
     }
 
-    /// The loop, the options and whether to start at once, after the loop's factory has had its say.
-    pub(crate) fn into_options(self) -> (EventLoop, Options, bool) {
+    /// What is asked for, after the loop's factory has had its say.
+    pub(crate) fn ask(self) -> Asked {
         let event_loop = self.event_loop.clone();
         let made = event_loop.ask_factory(self);
         let context = made.context.map_or_else(copied_context, ContextSlot::with);
-        let options = Options { name: made.name.map(Box::new), context };
-        (event_loop, options, made.eager_start.unwrap_or(false))
+        let is_eager = made.eager_start.unwrap_or(false);
+        Asked { event_loop, name: made.name, context, is_eager }
     }
 
     /// Makes the task.
@@ -193,8 +195,10 @@ impl TaskBuilder {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (event_loop, options, is_eager) = self.into_options();
-        event_loop.spawn(future, options, is_eager, location)
+        let asked = self.ask();
+        let (event_loop, is_eager) = (asked.event_loop.clone(), asked.is_eager);
+        let room = asked.room(location);
+        event_loop.accepted(if is_eager { room.spawn_eager(future) } else { room.spawn(future) })
     }
 
     /// Makes a task that stays on this thread.
@@ -208,8 +212,29 @@ impl TaskBuilder {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let (event_loop, options, is_eager) = self.into_options();
-        event_loop.spawn_local(future, options, is_eager)
+        let Asked { event_loop, name, context, is_eager } = self.ask();
+        let room = event_loop.scheduler().local_room(context, Location::caller());
+        let room = room.expect("create_local_task works on the thread that runs the loop only");
+        let room = room.named(name);
+        if is_eager { room.spawn_eager(future) } else { room.spawn(future) }
+    }
+}
+
+/// What a [`TaskBuilder`] asks for.
+pub(crate) struct Asked {
+    event_loop: EventLoop,
+    name: Option<Arc<str>>,
+    context: ContextSlot,
+    is_eager: bool,
+}
+
+impl Asked {
+    /// Room for the task.
+    pub(crate) fn room<F>(self, location: &'static Location<'static>) -> Room<F>
+    where
+        F: Future + 'static,
+    {
+        self.event_loop.scheduler().room(self.context, location).named(self.name)
     }
 }
 

@@ -10,7 +10,7 @@ use asyncio_base::context::ContextSlot;
 use asyncio_scheduler::Loop;
 use asyncio_scheduler::callback::Kind;
 use asyncio_scheduler::worker::is_worker;
-use asyncio_task::{BoxedChild, Options, ThreadScope};
+use asyncio_task::{BoxedChild, ThreadScope};
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -186,12 +186,11 @@ where
     let (scheduler, location) = (event_loop.scheduler(), Location::caller());
     event_loop.check_simulated("run_coroutine_threadsafe", location);
     if !event_loop.task_factory().is_set() {
-        let options = Options { name: None, context: copied_context() };
-        return scheduler.try_spawn(future, options, location);
+        return scheduler.room(copied_context(), location).try_spawn(future);
     }
-    let ask = || TaskBuilder::on(event_loop).into_options();
+    let ask = || TaskBuilder::on(event_loop).ask();
     match catch_unwind(AssertUnwindSafe(ask)) {
-        Ok((_, options, _)) => scheduler.try_spawn(future, options, location),
+        Ok(asked) => asked.room(location).try_spawn(future),
         // Told to the handle as well as to the loop: this thread cannot know who wants to hear it.
         Err(panic) => {
             drop(future);
@@ -200,8 +199,8 @@ where
             let report = ExceptionContext::new("a task factory panicked")
                 .with_exception(JoinError::panicked(Box::new(text)));
             event_loop.call_exception_handler(report);
-            let options = Options { name: None, context: copied_context() };
-            scheduler.try_spawn(async { resume_unwind(error.into_panic()) }, options, location)
+            let room = scheduler.room(copied_context(), location);
+            room.try_spawn(async { resume_unwind(error.into_panic()) })
         }
     }
 }
@@ -270,8 +269,7 @@ impl EventLoop {
         assert!(!is_worker(), "block_in_scope on a worker of a loop would block it");
         let location = Location::caller();
         let spawn = move |child: BoxedChild| {
-            let options = Options { name: None, context: copied_context() };
-            let task = self.scheduler().try_spawn(child, options, location);
+            let task = self.scheduler().room(copied_context(), location).try_spawn(child);
             task.ok().map(|task| task.handle())
         };
         asyncio_task::block_in_scope(Box::new(spawn), body)

@@ -8,7 +8,7 @@ use asyncio_scheduler::lane::Panicked;
 use asyncio_scheduler::{
     Driver, Handle, Join, Loop, LoopClosed, Reporter, Signs, Step, Wait, Words,
 };
-use asyncio_task::{JoinError, Options, Task, TaskHandle, Unretrieved};
+use asyncio_task::{JoinError, Task, TaskHandle, Unretrieved};
 use std::any::Any;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -297,7 +297,7 @@ impl Rig {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let made = self.event_loop.spawn(future, Options::default(), Location::caller());
+        let made = self.event_loop.room(ContextSlot::new(), Location::caller()).spawn(future);
         made.unwrap_or_else(|cancelled| cancelled)
     }
 
@@ -319,8 +319,8 @@ impl Rig {
     }
 
     pub fn run<F: Future>(&self, main: F) -> Option<MainOutcome<F::Output>> {
-        let (options, location) = (Options::default(), Location::caller());
-        self.event_loop.run_until_complete(main, options, location, |_| {}).unwrap()
+        let (context, location) = (ContextSlot::new(), Location::caller());
+        self.event_loop.run_until_complete(main, context, location, |_| {}).unwrap()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use asyncio_base::context::ContextSlot;
 use asyncio_task::{
-    Host, JoinError, Options, Ran, Runnable, Schedule, ScheduleLocal, Task, TaskList, Unretrieved,
+    Host, JoinError, Ran, Room, Runnable, Schedule, ScheduleLocal, Task, TaskList, Unretrieved,
 };
 use std::collections::VecDeque;
 use std::future::Future;
@@ -77,13 +77,17 @@ impl Loop {
 
     /// Makes a task and queues its first token.
     #[track_caller]
+    pub fn room<F: Future + 'static>(&'static self) -> Room<F, Name> {
+        Room::new(Name(self), ContextSlot::new(), Location::caller())
+    }
+
+    #[track_caller]
     pub fn spawn<F>(&'static self, future: F) -> Task<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let (made, token) =
-            asyncio_task::spawn(future, Name(self), Options::default(), Location::caller());
+        let (made, token) = asyncio_task::spawn(self.room(), future);
         token.into_iter().for_each(|token| Name(self).schedule(token));
         made.into_task()
     }
@@ -95,8 +99,7 @@ impl Loop {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let (made, token) =
-            asyncio_task::spawn_local(future, Name(self), Options::default(), Location::caller());
+        let (made, token) = asyncio_task::spawn_local(self.room(), future);
         token.into_iter().for_each(|token| Name(self).schedule(token));
         made.into_task()
     }

@@ -10,7 +10,7 @@ use crate::events::{EventLoop, WeakLoop};
 use asyncio_base::context::ContextSlot;
 use asyncio_base::sync::Mutex;
 use asyncio_scheduler::Reporter;
-use asyncio_task::{JoinError, Options, TaskId};
+use asyncio_task::{JoinError, TaskId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -141,12 +141,12 @@ impl Home {
     /// Makes a task that closes the generator; false if the loop is closed.
     fn spawn_closer(&self, event_loop: &EventLoop, generator: Arc<dyn Closable>) -> bool {
         let location = generator.info().location();
-        let options = Options { name: None, context: ContextSlot::new() };
         let weak = event_loop.downgrade();
         let closer = async move { close_one(&weak, generator).await };
+        let room = event_loop.scheduler().room(ContextSlot::new(), location);
         // Under the lock, so that the generator leaves when its closer is known; making a task runs no code of the program's.
         let mut state = event_loop.generators().0.lock();
-        let made = event_loop.scheduler().try_spawn(closer, options, location);
+        let made = room.try_spawn(closer);
         let made = made.map(|task| state.closers.insert(self.key, task.id()));
         drop(state);
         made.is_ok()
