@@ -37,4 +37,4 @@ pub use caught::{Came, Caught};
 pub use clock::thread_time;
 #[cfg(all(unix, not(asyncio_loom)))]
 pub use interrupt::{Interrupt, end_by_interrupt};
-pub use slack::{ExactTimers, exact_timers};
+pub use slack::{ExactTimers, exact_timers, wait_exactly};

@@ -102,8 +102,7 @@ impl Wiring {
 
     /// Runs `f` as a worker: its sleeps, sockets and host names are this loop's.
     pub(crate) fn enter<R>(&self, worker: usize, f: impl FnOnce() -> R) -> R {
-        // The other workers' threads are the loop's own, and exact for good.
-        let _exact = (worker == 0).then(asyncio_process::exact_timers);
+        let _exact = asyncio_process::exact_timers();
         let f = || asyncio_timer::context::enter(&self.timers, worker, f);
         asyncio_net::with_resolver(&self.resolver, || asyncio_reactor::enter(&self.reactor, f))
     }
@@ -231,6 +230,9 @@ impl Wiring {
         let until = |at: u64| Duration::from_nanos(at.saturating_sub(self.timers.now_nanos()));
         // Without a deadline and without a limit nothing bounds the wait, and no clock is read.
         let timeout = deadline.map(until).unwrap_or(Duration::MAX).min(limit);
+        if timeout != Duration::MAX && timeout != Duration::ZERO {
+            asyncio_process::wait_exactly();
+        }
         self.look_at_descriptors((timeout != Duration::MAX).then_some(timeout.min(LONGEST_SLEEP)));
         self.timers.unparked();
     }
