@@ -10,6 +10,9 @@ use std::iter;
 /// Entries that a look may put others before, as each is taken and put back.
 const FEW: usize = 16;
 
+/// Entries that a look may put before others.
+const MOST_FIRST: usize = 60;
+
 impl Worker {
     /// Looks at the timers, and at the descriptors if it is time for it.
     #[inline]
@@ -57,10 +60,11 @@ impl Worker {
     /// sooner. One of the others still has its turn before the next look, so that none starves. An only worker keeps asyncio's order.
     fn put_woken_first(&self, queued: usize) {
         let woken = self.queue.len().saturating_sub(queued);
-        if (1..=FEW).contains(&queued) && (1..self.pace.left()).contains(&woken) {
+        if (1..=FEW).contains(&queued) && (1..=MOST_FIRST).contains(&woken) {
             iter::from_fn(|| self.queue.pop())
                 .take(queued)
                 .for_each(|entry| self.queue.push(entry));
+            self.pace.make_room(woken + 1);
         }
     }
 

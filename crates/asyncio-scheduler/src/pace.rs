@@ -2,7 +2,7 @@
 //!
 //! A look is a system call and costs about as much as [`MOST`] short polls, so that tasks that yield to each other pay little for it. But what
 //! waits for a descriptor must not wait for that many long polls. So the worker measures what its entries take, between two looks, and
-//! aims at one look in [`BETWEEN`].
+//! aims at one look in [`BETWEEN`]; beside an entry that is [`LONG`] a look costs nothing that counts, and follows each.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -12,6 +12,9 @@ const MOST: usize = 61;
 
 /// The time between two looks that a worker with long entries aims at.
 const BETWEEN: Duration = Duration::from_micros(100);
+
+/// What an entry takes after which a look is due.
+const LONG: Duration = Duration::from_micros(20);
 
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -41,6 +44,11 @@ impl Pace {
         self.interval.get().saturating_sub(self.since.get()).max(1)
     }
 
+    /// So many entries are to be run before the next look, at least.
+    pub(crate) fn make_room(&self, entries: usize) {
+        self.interval.set(self.interval.get().max(self.since.get() + entries));
+    }
+
     /// So many entries are about to be run.
     #[inline]
     pub(crate) fn ran(&self, entries: usize) {
@@ -59,7 +67,7 @@ impl Pace {
         let entries = self.since.replace(0);
         let Some(last) = self.last.replace(Some(until)) else { return };
         let each = from.saturating_duration_since(last).as_nanos() / entries.max(1) as u128;
-        let fitting = BETWEEN.as_nanos() / each.max(1);
+        let fitting = if each < LONG.as_nanos() { BETWEEN.as_nanos() / each.max(1) } else { 1 };
         // Slowly up, as one short burst says little; down at once.
         let most = (2 * self.interval.get()).min(MOST);
         self.interval.set((fitting as usize).clamp(1, most));
@@ -95,9 +103,11 @@ mod tests {
         let short = Duration::from_nanos(100);
         assert_eq!([round(&pace, &mut now, short), round(&pace, &mut now, short)], [61, 61]);
         let long = Duration::from_micros(50);
-        round(&pace, &mut now, long);
-        assert_eq!(round(&pace, &mut now, long), 2);
-        round(&pace, &mut now, Duration::from_millis(5));
+        let lasting = Duration::from_micros(10);
+        round(&pace, &mut now, lasting);
+        assert_eq!(round(&pace, &mut now, lasting), 10);
+        pace.make_room(12);
+        assert_eq!(round(&pace, &mut now, long), 12);
         assert_eq!(round(&pace, &mut now, short), 1, "one look after each entry");
         let up: Vec<_> = (0..7).map(|_| round(&pace, &mut now, short)).collect();
         assert_eq!(up, [2, 4, 8, 16, 32, 61, 61]);

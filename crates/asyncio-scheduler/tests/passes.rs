@@ -7,11 +7,13 @@ use asyncio_base::context::ContextSlot;
 use asyncio_scheduler::event_loop::MainOutcome;
 use asyncio_scheduler::{CloseError, RunError, Wait};
 use common::{Rig, yield_now};
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::task::{Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 #[test]
 fn a_pass_runs_exactly_what_was_queued() {
@@ -131,6 +133,50 @@ fn among_many_what_a_look_has_woken_comes_before_the_few_that_were_queued() {
         busy.iter().for_each(|task| assert!(task.cancel()));
     });
     assert_eq!(rig.log.take()[0], "io");
+}
+
+/// Wakes a task at every look.
+fn ready_at_every_look(rig: &Rig, waker: Waker) {
+    let inner = rig.clone();
+    rig.driver.on_io(move || {
+        waker.wake_by_ref();
+        ready_at_every_look(&inner, waker);
+    });
+}
+
+#[test]
+fn beside_long_turns_a_look_follows_each_and_starves_nobody() {
+    let rig = Rig::with_workers(2);
+    rig.driver.stop_clock();
+    let inner = rig.clone();
+    rig.run(async move {
+        let busy = ["A", "B"].map(|name| {
+            let rig = inner.clone();
+            inner.spawn(async move {
+                loop {
+                    rig.log.note(name);
+                    rig.driver.advance(Duration::from_micros(50));
+                    yield_now().await;
+                }
+            })
+        });
+        let answers = inner.clone();
+        let mut left = 40;
+        let answering = poll_fn(move |cx| {
+            if left == 40 {
+                ready_at_every_look(&answers, cx.waker().clone());
+            }
+            answers.log.note("io");
+            left -= 1;
+            if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        inner.spawn(answering).await.unwrap();
+        busy.iter().for_each(|task| assert!(task.cancel()));
+        // It holds the loop.
+        inner.driver.forget_io();
+    });
+    let order = rig.log.take().join(" ");
+    assert!(order.ends_with("io A io B io A io B io A io B"), "{order}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::io;
 use std::panic::Location;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 type Action = Box<dyn FnOnce() + Send>;
 
@@ -99,6 +99,12 @@ impl MockDriver {
         lock(&self.ready).io.push_back(Box::new(action));
     }
 
+    /// What the next look would do is not done.
+    pub fn forget_io(&self) {
+        let io = std::mem::take(&mut lock(&self.ready).io);
+        drop(io);
+    }
+
     /// The next turn does this after the descriptors.
     pub fn on_timer(&self, action: impl FnOnce() + Send + 'static) {
         lock(&self.ready).timers.push_back(Box::new(action));
@@ -112,6 +118,12 @@ impl MockDriver {
     /// From now on nothing takes any time.
     pub fn stop_clock(&self) {
         *lock(&self.stopped_at) = Some(Instant::now());
+    }
+
+    /// From now on time passes only so.
+    pub fn advance(&self, by: Duration) {
+        let mut now = lock(&self.stopped_at);
+        *now = Some(now.unwrap_or_else(Instant::now) + by);
     }
 
     /// How each turn since the last call was allowed to wait.
