@@ -1,6 +1,7 @@
 //! How a busy worker collects what has become due: descriptors at their pace, timers in between.
 
 use crate::driver::Wait;
+use crate::pace;
 use crate::run_queue::Entry;
 use crate::signs::{Sign, Signs};
 use crate::worker::Worker;
@@ -9,9 +10,6 @@ use std::iter;
 
 /// Entries that a look may put others before, as each is taken and put back.
 const FEW: usize = 16;
-
-/// Entries that a look may put before others.
-const MOST_FIRST: usize = 60;
 
 impl Worker {
     /// Looks at the timers, and at the descriptors if it is time for it.
@@ -60,7 +58,7 @@ impl Worker {
     /// sooner. One of the others still has its turn before the next look, so that none starves. An only worker keeps asyncio's order.
     fn put_woken_first(&self, queued: usize) {
         let woken = self.queue.len().saturating_sub(queued);
-        if (1..=FEW).contains(&queued) && (1..=MOST_FIRST).contains(&woken) {
+        if (1..=FEW).contains(&queued) && (1..pace::MOST).contains(&woken) {
             iter::from_fn(|| self.queue.pop())
                 .take(queued)
                 .for_each(|entry| self.queue.push(entry));

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// Entries that are run between two looks at most.
-const MOST: usize = 61;
+pub(crate) const MOST: usize = 61;
 
 /// The time between two looks that a worker with long entries aims at.
 const BETWEEN: Duration = Duration::from_micros(100);
