@@ -1,4 +1,4 @@
-//! No work is slept over, and a loop that does not run has nobody awake (`asyncio-scheduler/src/{parker,idle}.rs`).
+//! No work is slept over, and a loop that does not run has nobody awake (`asyncio-scheduler/src/{parker,idle,watch}.rs`).
 #![cfg(asyncio_loom)]
 
 mod sync_common;
@@ -7,6 +7,7 @@ use asyncio_base::sync::{Condvar, Mutex};
 use asyncio_loom_tests::model;
 use asyncio_scheduler::idle::{Idle, Lie, Retired, Up};
 use asyncio_scheduler::parker::{Parker, Wake};
+use asyncio_scheduler::watch::{Vigil, Watch};
 use loom::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -312,7 +313,7 @@ fn push_meets_the_end_of_the_run() {
         crew.idle.shut();
         crew.idle.wait_until_all_lie(|| false);
         crew.inside.set(crew.inside.get() + 10);
-        assert!(crew.idle.worker_to_wake().is_none() && crew.idle.some_sleeper().is_none());
+        assert!(crew.idle.worker_to_wake().is_none() && crew.idle.some_sleeper(|_| {}).is_none());
         pusher.join().unwrap();
         crew.end();
         worker.join().unwrap();
@@ -348,5 +349,78 @@ fn a_refused_worker_leaves_nothing_behind() {
         crew.wait_for(1);
         crew.end();
         worker.join().unwrap();
+    });
+}
+
+// ----- the watch
+
+/// The idle set and the office of the watcher.
+struct House {
+    idle: Idle,
+    watch: Watch,
+}
+
+impl House {
+    /// Of so many workers, all but worker 0 lie; it was the watcher.
+    fn new(workers: usize) -> Arc<Self> {
+        let house = Arc::new(House { idle: Idle::new(workers), watch: Watch::new() });
+        house.idle.open();
+        assert!(Vigil::default().bound(0, &house.watch, 0, true).is_some());
+        house
+    }
+
+    /// The worker is about to run something, and is stuck in it; whom it has woken.
+    fn be_stuck(&self, worker: usize) -> Option<usize> {
+        if self.watch.is_kept_from(worker) {
+            return None;
+        }
+        self.watch.hand_over(worker, &self.idle)
+    }
+
+    /// The worker lies down; whether its sleep is bounded.
+    fn lie_down(&self, worker: usize) -> bool {
+        self.idle.lie_down(worker, false);
+        let others_are_awake = self.idle.is_anybody_awake();
+        Vigil::default().bound(worker, &self.watch, 1, others_are_awake).is_some()
+    }
+}
+
+/// The one who was the watcher gets stuck while the other lies down: that one watches.
+#[test]
+fn a_watcher_that_gets_stuck_meets_one_who_lies_down() {
+    model("watch: a watcher that gets stuck meets one who lies down", None, || {
+        let house = House::new(2);
+        assert_eq!(house.idle.get_up(1), Some(Up::Alone));
+        let thread = spawn({
+            let house = house.clone();
+            move || house.lie_down(1)
+        });
+        let woken = house.be_stuck(0);
+        let is_bounded = thread.join().unwrap();
+        assert!(is_bounded || woken == Some(1), "worker 1 sleeps without bound");
+    });
+}
+
+/// Two get stuck, of whom one gets up meanwhile, and the third lies down.
+#[test]
+fn two_who_get_stuck_meet_one_who_lies_down() {
+    model("watch: two who get stuck meet one who lies down", Some(3), || {
+        let house = House::new(3);
+        assert_eq!(house.idle.get_up(1), Some(Up::Alone));
+        let riser = spawn({
+            let house = house.clone();
+            move || {
+                assert_eq!(house.idle.get_up(2), Some(Up::Alone));
+                house.be_stuck(2)
+            }
+        });
+        let sleeper = spawn({
+            let house = house.clone();
+            move || house.lie_down(1)
+        });
+        let woken = house.be_stuck(0);
+        let (woken_too, is_bounded) = (riser.join().unwrap(), sleeper.join().unwrap());
+        let is_woken = [woken, woken_too].contains(&Some(1));
+        assert!(is_bounded || is_woken, "worker 1 sleeps without bound");
     });
 }

@@ -312,7 +312,7 @@ impl Loop {
         if is_open {
             self.core.idle.open();
             // Who kept the office when the last run ended may sleep without bound, or have no thread any more.
-            self.core.watch.appoint(None);
+            self.core.watch.vacate();
         }
         // What others had queued when the last run ended.
         self.core.take_all(&worker.queue);

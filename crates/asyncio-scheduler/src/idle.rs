@@ -158,11 +158,16 @@ impl Idle {
         }
     }
 
-    /// A worker that lies, and goes on lying.
-    pub fn some_sleeper(&self) -> Option<usize> {
-        let word = Word(self.word.load(Ordering::Acquire));
-        let may_be_there = word.is_open() && word.awake() < self.workers;
-        may_be_there.then(|| self.sleepers.lock().first().copied())?
+    /// A worker that lies, and goes on lying while `tell` hears of it.
+    pub fn some_sleeper(&self, tell: impl FnOnce(usize)) -> Option<usize> {
+        let word = Word(load_after_fence(&self.word));
+        if !word.is_open() || word.awake() == self.workers {
+            return None;
+        }
+        let sleepers = self.sleepers.lock();
+        let sleeper = *sleepers.first()?;
+        tell(sleeper);
+        Some(sleeper)
     }
 
     /// Whether a worker is awake.

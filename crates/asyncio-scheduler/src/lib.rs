@@ -7,7 +7,7 @@
 //! | **worker**, **pass** | [`worker`]: one turn: collect without blocking, then run what was queued at that moment; `search.rs`: what it does without work, `pace.rs`: how often it looks at descriptors |
 //! | **run queue** | [`run_queue`]: the worker's FIFO, and the injector for other threads |
 //! | **idle** | [`idle`]: who is awake, and whether bringing work means waking somebody; [`parker`]: where one worker sleeps |
-//! | **watch** | `watch.rs`: a worker that is stuck freezes nothing |
+//! | **watch** | [`watch`]: a worker that is stuck freezes nothing |
 //! | **home** | `home.rs`: where tasks are made: their list, and the way to the core |
 //! | **shard** | `shard.rs`: what others reach of one worker; `threads.rs`: the workers' threads |
 //! | **lane**, **ticket** | [`lane`]: the serial FIFO of callbacks |
@@ -46,7 +46,7 @@ mod shard;
 pub mod signs;
 pub mod simulated;
 mod threads;
-mod watch;
+pub mod watch;
 pub mod worker;
 
 pub use callback::Handle;

@@ -73,14 +73,9 @@ impl Worker {
         self.end_search();
         self.shard.beat();
         if !self.core.watch.is_kept_from(self.shard.index) {
-            self.appoint_watcher();
+            let watcher = self.core.watch.hand_over(self.shard.index, &self.core.idle);
+            watcher.into_iter().for_each(|watcher| self.core.wake(watcher));
         }
-    }
-
-    fn appoint_watcher(&self) {
-        let sleeper = self.core.idle.some_sleeper();
-        self.core.watch.appoint(sleeper);
-        sleeper.into_iter().for_each(|sleeper| self.core.wake(sleeper));
     }
 
     /// Takes what lies with workers that stand still, if it is time for that.
@@ -155,7 +150,9 @@ impl Worker {
     }
 
     fn note(&self, wake: Wake) {
-        self.looks_hard.set(self.bound.get().is_some() && wake == Wake::TimedOut);
+        let is_due = || self.rounds.is_due(self.event_loop.driver().now());
+        let watches = self.bound.get().is_some();
+        self.looks_hard.set(watches && (wake == Wake::TimedOut || is_due()));
     }
 
     /// The worker's sleep is over; false if it goes on lying because the loop does not run.

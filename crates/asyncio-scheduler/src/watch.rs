@@ -2,12 +2,27 @@
 //!
 //! A worker that queues one entry for itself, or lets the driver go in order to run something, tells nobody: it will be back at once. If it is
 //! not, because what it runs computes or blocks, then the *watcher* finds the entry, the timers and the descriptors. The watcher is
-//! one sleeper whose sleep is bounded by [`LOOK`], wherever it sleeps. A worker about to run something looks whether there is a watcher, a mere
+//! one sleeper whose sleep is bounded by [`LOOK`], wherever it sleeps; woken sooner, again and again, it looks as often. A worker about to run something looks whether there is a watcher, a mere
 //! load, and else appoints a sleeper. Where nobody sleeps, the busy ones look after each other ([`Rounds`]).
 //!
 //! The watcher looks as long as another worker is awake or something moves: each worker counts its passes. A loop that stood still
 //! between two looks needs no watcher; so an idle loop wakes nobody, and a loop with little to do appoints none for each event. Who lies down
 //! while others are awake and finds the office empty takes it.
+//!
+//! # Why somebody watches while another is stuck
+//!
+//! Who is about to run something, and keeps the office or finds it empty, hands it over. Who lies down and finds it empty takes it.
+//!
+//! | [hands over](Watch::hand_over) | [lies down](Vigil::bound) |
+//! |---|---|
+//! | 1. empty the office, if it is its own | 1. count down, join the list |
+//! | 2. fence | 2. fence |
+//! | 3. somebody lies? under the list's lock, appoint one | 3. nobody else keeps the office? take it |
+//!
+//! Of the two fences one is first in their total order. If that of the one who hands over, the other finds the office empty, or kept by a third, who hands
+//! it over in its turn. If that of the one who lies down, it is seen in the list, and it or another is appointed. Under the lock: who gets up
+//! leaves the list there, so one who was appointed knows it before it runs anything, and hands over in its turn. Who found the office empty
+//! needs no fence: whoever emptied it had one, or did so by the next rule.
 //!
 //! # Why the watch does not end too early
 //!
@@ -18,8 +33,11 @@
 //! Between two runs nobody watches. A sleeper whose time is up then gives the office up and goes on lying without bound. The next run begins with an
 //! empty office, emptied after the loop was opened: who is appointed from then on is also unparked, and a sleeper that takes the office by itself
 //! gets up when its time is up.
+//!
+//! Models: `loom-tests/tests/idle.rs`.
 
-use asyncio_base::sync::{AtomicU64, Ordering};
+use crate::idle::Idle;
+use asyncio_base::sync::{AtomicU64, Ordering, store_load_fence};
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
@@ -30,16 +48,17 @@ const NOBODY: u64 = u64::MAX;
 
 /// The office of the watcher.
 #[derive(Debug)]
-pub(crate) struct Watch(AtomicU64);
+pub struct Watch(AtomicU64);
 
 impl Watch {
-    pub(crate) fn new() -> Self {
+    /// An empty office.
+    pub fn new() -> Self {
         Watch(AtomicU64::new(NOBODY))
     }
 
     /// Whether somebody other than `worker` watches.
     #[inline]
-    pub(crate) fn is_kept_from(&self, worker: usize) -> bool {
+    pub fn is_kept_from(&self, worker: usize) -> bool {
         let watcher = self.0.load(Ordering::Relaxed);
         watcher != NOBODY && watcher != worker as u64
     }
@@ -48,22 +67,42 @@ impl Watch {
         self.0.load(Ordering::Relaxed) == worker as u64
     }
 
-    /// Makes a sleeper the watcher, or leaves the office empty.
-    pub(crate) fn appoint(&self, worker: Option<usize>) {
-        self.0.store(worker.map_or(NOBODY, |worker| worker as u64), Ordering::Relaxed);
+    /// Makes one who lies the watcher, for a worker that is about to run something; the one to be unparked.
+    #[must_use]
+    pub fn hand_over(&self, worker: usize, idle: &Idle) -> Option<usize> {
+        if self.is(worker) {
+            self.dismiss(worker);
+            store_load_fence();
+        }
+        idle.some_sleeper(|sleeper| self.take(sleeper))
+    }
+
+    fn take(&self, worker: usize) {
+        self.0.store(worker as u64, Ordering::Relaxed);
+    }
+
+    /// Takes the office from whoever has it.
+    pub fn vacate(&self) {
+        self.0.store(NOBODY, Ordering::Relaxed);
     }
 
     /// Takes the office back from one who cannot fill it.
-    pub(crate) fn dismiss(&self, worker: usize) {
+    pub fn dismiss(&self, worker: usize) {
         let (worker, relaxed) = (worker as u64, Ordering::Relaxed);
         // Another's by now: it stays so.
         let _ = self.0.compare_exchange(worker, NOBODY, relaxed, relaxed);
     }
 }
 
+impl Default for Watch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// What a worker remembers of its looks.
 #[derive(Debug, Default)]
-pub(crate) struct Vigil {
+pub struct Vigil {
     pulse: Cell<u64>,
     /// It gave the office up and has still one look to make.
     last_look: Cell<bool>,
@@ -71,7 +110,7 @@ pub(crate) struct Vigil {
 
 impl Vigil {
     /// How long the worker, which lies, may sleep now that all passes of the loop add up to `pulse`; `None`: it does not watch.
-    pub(crate) fn bound(
+    pub fn bound(
         &self,
         worker: usize,
         watch: &Watch,
@@ -89,7 +128,7 @@ impl Vigil {
         } else {
             let takes_it = (others_are_awake || was_last && moves) && !watch.is_kept_from(worker);
             if takes_it {
-                watch.appoint(Some(worker));
+                watch.take(worker);
             }
             takes_it
         };
@@ -97,7 +136,7 @@ impl Vigil {
     }
 }
 
-/// A busy worker's looks at the others.
+/// When a worker that does not sleep its time out looks at the others: one that is busy, or watches and is woken again and again.
 #[derive(Debug)]
 pub(crate) struct Rounds {
     next: Cell<Option<Instant>>,
@@ -110,16 +149,24 @@ impl Rounds {
         Rounds { next: Cell::new(None), pulses: RefCell::new(vec![0; workers]) }
     }
 
+    /// Whether a look is due; the next one is so [`LOOK`] later.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        let is_due = self.next.get().is_none_or(|next| next <= now);
+        if is_due {
+            self.next.set(Some(now + LOOK));
+        }
+        is_due
+    }
+
     /// Those that have not begun a pass since the last look, if a look is due.
     pub(crate) fn standing_still(
         &self,
         now: Instant,
         pulses: impl Iterator<Item = u64>,
     ) -> Vec<usize> {
-        if self.next.get().is_some_and(|next| now < next) {
+        if !self.is_due(now) {
             return Vec::new();
         }
-        self.next.set(Some(now + LOOK));
         let mut known = self.pulses.borrow_mut();
         let pairs = known.iter_mut().zip(pulses).enumerate();
         let same =

@@ -46,7 +46,7 @@ pub(crate) struct Worker {
     pub(crate) batching: Cell<bool>,
     /// Counts as a searcher.
     pub(crate) searching: Cell<bool>,
-    /// Its time to sleep was up: it takes also a queue's only entry.
+    /// It watches, and it is time to look: it takes also a queue's only entry.
     pub(crate) looks_hard: Cell<bool>,
     /// How long it may sleep.
     pub(crate) bound: Cell<Option<Duration>>,

@@ -417,3 +417,40 @@ fn a_first_turn_that_blocks_waits_for_nobody() {
         event_loop.close().unwrap();
     }
 }
+
+/// The one that watches is woken before its time, again and again: it looks after the others all the same, and not thousands of calls later.
+#[test]
+fn what_lies_behind_a_stuck_worker_is_found_beside_calls_without_a_pause() {
+    let mut runner = runner(2);
+    let (event_loop, over) = (runner.get_loop(), Arc::new(AtomicBool::new(false)));
+    let calls = Arc::new(AtomicUsize::new(0));
+    let caller = thread::spawn({
+        let (over, calls) = (over.clone(), calls.clone());
+        move || {
+            while !over.load(Ordering::Relaxed) {
+                let (call, called) = mpsc::channel();
+                event_loop.call_soon_threadsafe(move || call.send(()).unwrap()).unwrap();
+                called.recv().unwrap();
+                calls.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let most = runner.run(async move {
+        let mut most = 0;
+        for _ in 0..8 {
+            let before = calls.load(Ordering::Relaxed);
+            let (run, ran) = mpsc::channel();
+            create_task(async move { run.send(()).unwrap() }).detach();
+            let ran = ran.recv_timeout(Duration::from_secs(20));
+            ran.expect("the other worker runs the task");
+            most = most.max(calls.load(Ordering::Relaxed) - before);
+            yield_now().await;
+        }
+        over.store(true, Ordering::Relaxed);
+        // Its last call needs the loop.
+        asyncio::to_thread(move || caller.join().unwrap()).await;
+        most
+    });
+    let most = most.unwrap();
+    assert!(most < 20_000, "{most} calls before the task had its turn");
+}
