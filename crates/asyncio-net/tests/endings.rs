@@ -92,6 +92,23 @@ fn stream_reset(stream: net::TcpStream) {
     socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
+/// TCP ends a read at the place of an urgent byte, although there is more behind it.
+#[test]
+#[cfg(unix)]
+fn what_lies_behind_an_urgent_byte_is_read() {
+    block_on(async {
+        let (mut stream, mut peer) = waiting_with_plain_peer().await;
+        for (before, after) in [(b"abc", b"def"), (b"ghi", b"jkl")] {
+            peer.write_all(before).unwrap();
+            socket2::SockRef::from(&peer).send_out_of_band(b"!").unwrap();
+            peer.write_all(after).unwrap();
+            let mut buf = [0; 6];
+            stream.read_exact(&mut buf).await.unwrap();
+            assert_eq!((&buf[..3], &buf[3..]), (&before[..], &after[..]));
+        }
+    });
+}
+
 #[test]
 fn an_end_in_the_middle_of_a_message_says_how_far_it_came() {
     block_on(async {

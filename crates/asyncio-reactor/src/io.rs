@@ -18,7 +18,7 @@ use crate::sys::SHORT_READ_DRAINS;
 use crate::system;
 use crate::waiters::Seat;
 use asyncio_base::record;
-use asyncio_base::sync::Mutex;
+use asyncio_base::sync::{AtomicBool, Mutex, Ordering};
 use asyncio_base::wait::WaitKind;
 use std::fmt;
 use std::io;
@@ -75,7 +75,8 @@ pub struct Io<T: Source> {
     registration: OnceLock<Registration>,
     /// Held while a registration is made.
     registering: Mutex<()>,
-    exclusive: bool,
+    /// The descriptor is nobody else's, as far as is known here.
+    exclusive: AtomicBool,
 }
 
 impl<T: Source> Io<T> {
@@ -86,8 +87,8 @@ impl<T: Source> Io<T> {
 
     /// Wraps a source that owns its descriptor alone and closes it when dropped.
     ///
-    /// Where closing is all it takes to unregister (Linux), dropping this makes no other system call. If the descriptor was
-    /// copied after all, the copy stays registered until it is closed, and costs a needless wake-up of the reactor now and then.
+    /// Where closing is all it takes to unregister (Linux), dropping this makes no other system call. Who hands the descriptor out, so that it
+    /// may be copied, [lends](Self::lend) it.
     pub fn exclusive(source: T) -> Self {
         Io::with(source, true)
     }
@@ -97,13 +98,20 @@ impl<T: Source> Io<T> {
             source: Some(source),
             registration: OnceLock::new(),
             registering: Mutex::new(()),
-            exclusive,
+            exclusive: AtomicBool::new(exclusive),
         }
     }
 
     /// The source. Calls made on it directly are not known here: make them in [`try_io`](Self::try_io) and its kin.
     pub fn get_ref(&self) -> &T {
         self.source.as_ref().expect("only `into_inner` and `drop` take the source out")
+    }
+
+    /// The source, for code that may copy its descriptor. A copy would keep it registered after it is closed: so from now on it is unregistered
+    /// first.
+    pub fn lend(&self) -> &T {
+        self.exclusive.store(false, Ordering::Relaxed);
+        self.get_ref()
     }
 
     /// The source, unregistered; it stays open and in non-blocking mode.
@@ -428,7 +436,7 @@ impl<T: Source> Io<T> {
 
 impl<T: Source> Drop for Io<T> {
     fn drop(&mut self) {
-        self.deregister(self.exclusive);
+        self.deregister(self.exclusive.load(Ordering::Relaxed));
     }
 }
 
@@ -500,10 +508,25 @@ fn settle<R>(
     result
 }
 
+/// The most that Linux moves with one call, of whatever it was asked for.
+const MOST: usize = 0x7fff_f000;
+
 /// Whether a stream that moved `moved` of `asked` bytes would block next.
 ///
 /// A read of nothing is the end, which is found again by every later read. A write that was cut short filled the buffer.
 fn is_drained(direction: Direction, asked: usize, moved: usize) -> bool {
     let told_of_the_end = SHORT_READ_DRAINS || direction == Direction::Write;
-    moved > 0 && moved < asked && told_of_the_end
+    moved > 0 && moved < asked.min(MOST) && told_of_the_end
+}
+
+#[cfg(all(test, not(asyncio_loom), target_pointer_width = "64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_that_was_as_large_as_can_be_proves_nothing() {
+        let drained = |asked, moved| is_drained(Direction::Write, asked, moved);
+        assert!(drained(10, 9) && drained(usize::MAX, MOST - 1));
+        assert!(!drained(10, 10) && !drained(10, 0) && !drained(usize::MAX, MOST));
+    }
 }

@@ -8,7 +8,7 @@
 //! | bit | set by | cleared by |
 //! |---|---|---|
 //! | READY: a call is worth trying | an event; the end of a call that did not drain the source | the start of a call |
-//! | CLOSED: the peer hung up, shut down or failed | an event | nobody: it stays until the tenant goes |
+//! | CLOSED: the peer hung up, shut down, failed, or sent something urgent | an event | nobody: it stays until the tenant goes |
 //! | WAITING: somebody's waker is to be called | whoever arms a waker | whoever sets READY, and with it owes the call |
 //!
 //! ```text
@@ -361,7 +361,8 @@ impl Readiness {
         if self.word.fetch_and(!waiting, Ordering::AcqRel) & waiting != 0 {
             self.wake(direction.bit(READY), &mut wakes);
         }
-        wakes.finish();
+        // Whose waker panics is not the business of who made the call, and has its result: dropped, the batch calls all and contains that.
+        drop(wakes);
     }
 }
 

@@ -311,6 +311,26 @@ fn a_panicking_waker_keeps_no_event_from_the_others() {
     });
 }
 
+/// The call of one finds that another has begun to wait meanwhile, whose waker panics: that keeps the result from nobody.
+#[test]
+fn a_panicking_waker_keeps_no_result_from_who_called() {
+    let reactor = reactor();
+    let (io, mut peer) = pair();
+    enter(&reactor, || {
+        assert!(read(&io, Waker::noop()).is_pending());
+        peer.write_all(b"x").unwrap();
+        reactor.turn(NOW).unwrap();
+        let panicking = OnWake::waker(|| panic!("from a waker"));
+        let mut other = io.readable();
+        let cx = &mut Context::from_waker(Waker::noop());
+        let n = io.poll_io(Direction::Read, cx, || {
+            assert!(poll(&mut other, &panicking).is_pending());
+            io.get_ref().read(&mut [0; 4])
+        });
+        assert!(matches!(n, Poll::Ready(Ok(1))), "{n:?}");
+    });
+}
+
 #[test]
 fn the_poll_record_is_told_and_its_budget_spent() {
     let reactor = reactor();

@@ -335,14 +335,14 @@ mod fd {
     impl AsFd for TcpStream {
         #[track_caller]
         fn as_fd(&self) -> BorrowedFd<'_> {
-            self.io.get_ref().real().as_fd()
+            self.io.lend().real().as_fd()
         }
     }
 
     impl AsRawFd for TcpStream {
         #[track_caller]
         fn as_raw_fd(&self) -> RawFd {
-            self.io.get_ref().real().as_raw_fd()
+            self.io.lend().real().as_raw_fd()
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! `polling` makes five system calls per wait on Linux and never asks for RDHUP. Its poller keeps no state per source and its
 //! own descriptors stay silent unless its own `wait` and `notify` are used, so this file registers and waits by hand: one call
-//! per wait, with a timeout in nanoseconds, and RDHUP with every source, without which the end of a stream that comes together
-//! with the last data would be lost on a reader that stops at a short read.
+//! per wait, with a timeout in nanoseconds, and RDHUP and PRI with every source, without which the end of a stream that comes together
+//! with the last data would be lost on a reader that stops at a short read. So would data behind an urgent byte, at which TCP ends a read
+//! short: PRI tells of it, and from then on a short read of that source proves nothing.
 //!
 //! The wake-up is an eventfd of our own, edge-triggered and never read: each write is an edge. Its counter is read only when it
 //! is full, which takes 2^64 - 2 notifications.
@@ -52,6 +53,7 @@ fn ready(flags: EventFlags) -> Ready {
     let meanings = [
         (EventFlags::IN, Ready::READ),
         (EventFlags::OUT, Ready::WRITE),
+        (EventFlags::PRI, Ready::READ_CLOSED),
         (EventFlags::RDHUP, Ready::READ_CLOSED),
         (EventFlags::HUP, both_closed),
         (EventFlags::ERR, both_closed),
@@ -86,7 +88,8 @@ impl Poller {
         key: u64,
         _interest: Ready,
     ) -> io::Result<()> {
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+        let in_and_out = EventFlags::IN | EventFlags::OUT;
+        let flags = in_and_out | EventFlags::PRI | EventFlags::RDHUP | EventFlags::ET;
         Ok(epoll::add(self.poller.as_fd(), source.as_fd(), EventData::new_u64(key), flags)?)
     }
 
@@ -254,6 +257,7 @@ mod tests {
         let rdhup = ready(EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP);
         assert_eq!(rdhup, Ready::READ_CLOSED | Ready::WRITE);
         assert_eq!(ready(EventFlags::HUP), Ready::READ_CLOSED | Ready::WRITE_CLOSED);
+        assert_eq!(ready(EventFlags::PRI), Ready::READ_CLOSED);
         assert!(ready(EventFlags::empty()).is_empty());
     }
 }
