@@ -8,6 +8,7 @@ use crate::published::Published;
 use crate::sys::{self, Action, KeepErrno};
 use asyncio_base::sync::Mutex;
 use libc::c_int;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -20,8 +21,8 @@ fn place(signal: c_int) -> Option<&'static Published<Caught>> {
     LOOPS.get(usize::try_from(signal).ok()?.checked_sub(1)?)
 }
 
-/// Held while a signal changes hands.
-static CHANGING: Mutex<()> = Mutex::new(());
+/// What each signal did before the first of the loops that took it from one another. Locked while a signal changes hands.
+static BEFORE: Mutex<BTreeMap<c_int, Action>> = Mutex::new(BTreeMap::new());
 
 /// While this lives, a signal is noted for a loop.
 pub struct Catch {
@@ -69,7 +70,7 @@ impl Catch {
         if !sys::is_main_thread() {
             return Err(CatchError::NotMainThread);
         }
-        let _changing = CHANGING.lock();
+        let mut befores = BEFORE.lock();
         let refused = |_: io::Error| CatchError::CannotBeCaught(signal);
         let before = Action::current(signal).map_err(refused)?;
         // Published first: a signal that comes at once is not lost.
@@ -78,8 +79,11 @@ impl Catch {
             drop(place.retract());
             return Err(refused(error));
         }
-        // Ours already: then the loop before gave way, and what it had before it is not known here.
-        let before = if before.calls(on_signal) { Action::default_action() } else { before };
+        // Ours already: then another loop gives way.
+        if !before.calls(on_signal) {
+            befores.insert(signal, before);
+        }
+        let before = befores[&signal];
         Ok(Catch { signal, place, before, caught: caught.clone() })
     }
 
@@ -91,7 +95,7 @@ impl Catch {
 
 impl Drop for Catch {
     fn drop(&mut self) {
-        let _changing = CHANGING.lock();
+        let _changing = BEFORE.lock();
         // Another loop has it now.
         if !self.is_current() {
             return;

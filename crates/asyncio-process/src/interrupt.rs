@@ -53,7 +53,6 @@ impl Interrupt {
     pub fn finish(self) -> bool {
         let run = self.run.clone();
         drop(self);
-        run.caught.forget_interrupt();
         run.presses.load(Ordering::Acquire) > 0
     }
 }
@@ -63,6 +62,8 @@ impl Drop for Interrupt {
         // First the handler, then what it looks at: so every press is counted, or finds the system's action.
         give_back();
         drop(RUN.retract());
+        // One that the loop has not looked at was for this run: also where main panicked, and nobody asks.
+        self.run.caught.forget_interrupt();
     }
 }
 

@@ -63,7 +63,8 @@ pub(crate) struct Signals {
     caught: Arc<Caught>,
     /// Whom Ctrl-C cancels.
     main: Mutex<Option<Main>>,
-    handlers: Mutex<BTreeMap<i32, Handler>>,
+    /// `None` once the loop is closed.
+    handlers: Mutex<Option<BTreeMap<i32, Handler>>>,
 }
 
 struct Main {
@@ -88,7 +89,7 @@ struct Callback {
 impl Signals {
     pub(crate) fn new(reactor: &Arc<Reactor>) -> Self {
         let caught = Caught::new(reactor.clone());
-        Signals { caught, main: Mutex::new(None), handlers: Mutex::new(BTreeMap::new()) }
+        Signals { caught, main: Mutex::new(None), handlers: Mutex::new(Some(BTreeMap::new())) }
     }
 
     /// Not 0 while there is something to [deliver](Self::deliver); read in each pass.
@@ -112,7 +113,7 @@ impl Signals {
         let callbacks: Vec<Callback> = {
             let handlers = self.handlers.lock();
             came.signals()
-                .filter_map(|signal| Some(handlers.get(&signal)?.callback.clone()))
+                .filter_map(|signal| Some(handlers.as_ref()?.get(&signal)?.callback.clone()))
                 .collect()
         };
         let Some(scheduler) = scheduler else { return };
@@ -136,11 +137,12 @@ impl Signals {
         CtrlC { signals: self, interrupt: Interrupt::install(&self.caught) }
     }
 
-    fn replace(&self, signal: i32, callback: Callback) -> Result<(), CatchError> {
-        let mut handlers = self.handlers.lock();
+    fn replace(&self, signal: i32, callback: Callback) -> Result<(), SignalError> {
+        let mut locked = self.handlers.lock();
+        let handlers = locked.as_mut().ok_or(SignalError::Closed)?;
         if let Some(handler) = handlers.get_mut(&signal) {
             let before = std::mem::replace(&mut handler.callback, callback);
-            drop(handlers);
+            drop(locked);
             drop(before);
             return Ok(());
         }
@@ -150,13 +152,13 @@ impl Signals {
     }
 
     fn remove(&self, signal: i32) -> bool {
-        let removed = self.handlers.lock().remove(&signal);
+        let removed = self.handlers.lock().as_mut().and_then(|handlers| handlers.remove(&signal));
         removed.is_some()
     }
 
-    /// Gives all signals back.
+    /// Gives all signals back, and takes no more.
     pub(crate) fn close(&self) {
-        let handlers = std::mem::take(&mut *self.handlers.lock());
+        let handlers = self.handlers.lock().take();
         drop(handlers);
     }
 }
@@ -243,7 +245,7 @@ impl EventLoop {
         let context = with_current(ContextSlot::copy).get_or_create();
         let function = Arc::new(callback);
         let callback = Callback { function, context, location: Location::caller() };
-        Ok(self.signals().replace(signal, callback)?)
+        self.signals().replace(signal, callback)
     }
 
     /// Gives a signal back to the system, or to the runner; false if no handler was set. Closing the loop does the same for all.

@@ -161,6 +161,8 @@ mod unix {
         a_handler_of_sigint_replaces_the_runners,
         a_removed_handler_of_sigint_leaves_the_systems,
         closing_the_loop_gives_signals_back,
+        loops_that_hand_a_signal_on_give_back_what_was_before_the_first,
+        a_press_as_main_panics_is_not_for_the_next_main,
     }
 
     /// Clean-ups with awaits run, of main and of what it left, before the program ends by the signal. Half a line that was printed is not lost.
@@ -683,6 +685,55 @@ mod unix {
         pub(super) fn parent(test: &str) {
             let (status, _) = start(test).line("closed").signal(libc::SIGUSR2).end();
             assert_eq!(status.signal(), Some(libc::SIGUSR2));
+        }
+    }
+    /// Two loops that are open at a time want the same signal, which was ignored before.
+    mod loops_that_hand_a_signal_on_give_back_what_was_before_the_first {
+        use super::*;
+
+        pub(super) fn child() {
+            // SAFETY: to ignore a signal calls nothing.
+            unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+            let loops = [new_event_loop().unwrap(), new_event_loop().unwrap()];
+            for event_loop in &loops {
+                event_loop.add_signal_handler(libc::SIGHUP, || {}).unwrap();
+            }
+            loops.into_iter().for_each(|event_loop| event_loop.close().unwrap());
+            // SAFETY: raises a signal that is ignored, or ends this process.
+            unsafe { libc::raise(libc::SIGHUP) };
+            say("ignored");
+        }
+
+        pub(super) fn parent(test: &str) {
+            start(test).ends_well("ignored\n");
+        }
+    }
+
+    /// It comes after the loop's last look.
+    mod a_press_as_main_panics_is_not_for_the_next_main {
+        use super::*;
+        use std::panic::{AssertUnwindSafe, catch_unwind};
+
+        pub(super) fn child() {
+            let mut runner = Runner::builder().workers(1).build().unwrap();
+            let panicking = async {
+                // SAFETY: raises a signal that has a handler, the runner's.
+                let press = || assert_eq!(unsafe { libc::raise(libc::SIGINT) }, 0);
+                get_running_loop().call_soon(press);
+                panic!("of main");
+            };
+            let panicked = catch_unwind(AssertUnwindSafe(|| runner.run(panicking)));
+            assert!(panicked.is_err());
+            let next = async {
+                sleep(secs(0.001)).await;
+                "went on"
+            };
+            say(runner.run(next).unwrap());
+            runner.close();
+        }
+
+        pub(super) fn parent(test: &str) {
+            start(test).ends_well("went on\n");
         }
     }
 }
