@@ -227,13 +227,14 @@ fn together_in_tokio<R: Runtime>() -> Vec<Workload> {
 }
 
 /// Without a runtime: nothing here waits for long, and a bare `block_on` is the best such a queue can get.
+/// Of a library without a runtime, in a task as all others are: in one of ours.
 fn queues<Q: Queues>() -> Vec<Workload> {
     vec![
         Workload::counted("queue", 1_000_000, |s| {
-            futures_lite::future::block_on(messages::uncontended::<Q>(s.n, Some(100)))
+            in_task::<Asyncio, _>(s, messages::uncontended::<Q>(s.n, Some(100)))
         }),
         Workload::counted("queue-unbounded", 1_000_000, |s| {
-            futures_lite::future::block_on(messages::uncontended::<Q>(s.n, None))
+            in_task::<Asyncio, _>(s, messages::uncontended::<Q>(s.n, None))
         }),
     ]
 }
