@@ -136,6 +136,14 @@ impl Scopes {
         innermost.map(|scope| scope.place(&mut make))
     }
 
+    /// The place of the innermost scope, `Key::NONE` if it has none yet; `None` without scopes.
+    #[inline]
+    pub fn innermost(&self) -> Option<Key> {
+        // SAFETY: as in `place`.
+        let innermost = unsafe { self.0.get().as_ref() };
+        innermost.map(|scope| scope.key.get())
+    }
+
     /// Runs `f`, which polls what is inside of `scope`.
     #[inline]
     pub fn polling<R>(&self, scope: &Scope<'_>, f: impl FnOnce() -> R) -> R {

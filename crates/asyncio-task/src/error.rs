@@ -1,6 +1,7 @@
 //! How a task can end without a value.
 
 use crate::cancel::Origin;
+use crate::id::TaskId;
 use crate::panics::panic_text;
 use std::any::Any;
 use std::borrow::Cow;
@@ -20,6 +21,8 @@ pub struct CancelledError {
     message: Option<Cow<'static, str>>,
     /// Who asked, for raising it again.
     origin: Origin,
+    /// The task in which that means something.
+    task: Option<TaskId>,
 }
 
 impl Default for CancelledError {
@@ -40,17 +43,22 @@ impl Eq for CancelledError {}
 impl CancelledError {
     /// A cancellation with or without a message.
     pub fn new(message: Option<Cow<'static, str>>) -> Self {
-        CancelledError { message, origin: Origin::Task }
+        CancelledError { message, origin: Origin::Task, task: None }
     }
 
-    /// What a scope has caught.
-    pub(crate) fn caught(message: Option<Cow<'static, str>>, origin: Origin) -> Self {
-        CancelledError { message, origin }
+    /// What a scope of this task has caught.
+    pub(crate) fn caught(
+        message: Option<Cow<'static, str>>,
+        origin: Origin,
+        task: Option<TaskId>,
+    ) -> Self {
+        CancelledError { message, origin, task }
     }
 
-    /// The message, and who asked.
-    pub(crate) fn into_parts(self) -> (Option<Cow<'static, str>>, Origin) {
-        (self.message, self.origin)
+    /// The message, and who asked, for a task that raises it: what a domain of another has asked for is no domain's there.
+    pub(crate) fn into_parts(self, task: Option<TaskId>) -> (Option<Cow<'static, str>>, Origin) {
+        let origin = if self.task == task { self.origin } else { Origin::Task };
+        (self.message, origin)
     }
 
     /// What was given to `cancel_with`.

@@ -5,13 +5,14 @@ mod settle;
 
 use asyncio::{
     Event, Task, TimeoutError, catch_cancelled, create_task, run, secs, shield, sleep, timeout,
-    timeout_scope, uncancellable, with_finally, yield_now,
+    timeout_at, timeout_scope, uncancellable, with_finally, yield_now,
 };
 use settle::settle;
 use std::future::{Future, pending};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Instant;
 
 /// What happened, in order.
 #[derive(Clone, Default)]
@@ -545,11 +546,16 @@ async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) {
 #[test]
 fn a_request_that_comes_back_goes_to_what_is_new_inside() {
     for elsewhere in [false, true] {
+        let deadline = Instant::now() + secs(0.001);
         let inside = async move {
             let mut asked = Box::pin(catch_cancelled(pending::<()>()));
             poll_once(asked.as_mut()).await;
-            // Over when the deadline has struck.
-            sleep(secs(0.002)).await;
+            // Over in the turn in which the deadline has struck.
+            std::future::poll_fn(|_| match Instant::now() < deadline {
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            })
+            .await;
             let new = catch_cancelled(async move {
                 if elsewhere {
                     std::thread::spawn(move || drop(asked)).join().unwrap();
@@ -561,7 +567,7 @@ fn a_request_that_comes_back_goes_to_what_is_new_inside() {
             new.await.unwrap_err().swallow();
             "said"
         };
-        assert_eq!(run(timeout(secs(0.001), inside)), Ok("said"));
+        assert_eq!(run(timeout_at(deadline, inside)), Ok("said"));
     }
 }
 

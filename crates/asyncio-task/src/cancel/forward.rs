@@ -17,6 +17,8 @@ use std::task::{Poll, Waker};
 ///     │ ended: a request came too late to         └──────────────────────────────► over, the outcome counts
 ///     └─ be passed on ──► UNWINDING
 /// ```
+///
+/// Who is unwinding stays pending until the request has got where it goes. Kept longer than that, and polled again, it has the outcome: the cancellation.
 #[derive(Debug)]
 pub struct Forward {
     /// Where a request finds the wait.
@@ -78,7 +80,7 @@ impl Forward {
         cancel: impl FnOnce(Option<Cow<'static, str>>) -> bool,
     ) {
         self.find_place(waker);
-        let Some(node) = self.place.node_mut() else { return };
+        let Some(node) = self.place.node_mut().filter(|node| !node.is_unwinding()) else { return };
         node.set_waker(waker);
         if let Some(message) = node.begin_forward() {
             // Without the tree's lock: a cancel locks the tree of the task it is for.
@@ -90,9 +92,10 @@ impl Forward {
 
     /// Sees to it that a request finds this wait, which is about to be pending.
     fn find_place(&mut self, waker: &Waker) {
+        if self.place.node_mut().is_some_and(Node::stays) {
+            return;
+        }
         let claimed = match self.place.get() {
-            Seen::Unwinding => return,
-            Seen::Node(node) if node.is_here() => return,
             Seen::Plain(plain) => match plain.claim() {
                 None if plain.stays(waker) => return,
                 claimed => {
@@ -132,25 +135,27 @@ impl Forward {
 
     #[inline(never)]
     fn ended_in_place(&mut self, was_cancelled: bool) -> bool {
+        if let Seen::Node(node) = self.place.get() {
+            if node.is_unwinding() && node.unwinds() {
+                return true;
+            }
+        }
         let node = match self.place.take() {
             Seen::Nowhere => None,
             Seen::Plain(plain) => {
                 plain.end();
                 plain.claim()
             }
-            Seen::Node(node) => Some(node),
-            Seen::Unwinding => {
-                self.place = Place::UNWINDING;
-                return true;
-            }
+            // What it had elsewhere goes back to where that came from.
+            Seen::Node(node) => (!node.is_unwinding() && node.is_here()).then_some(node),
         };
-        let Some(node) = node else { return false };
+        let Some(mut node) = node else { return false };
         let Some((request, forwarded)) = node.end_forward() else { return false };
         if forwarded && !was_cancelled {
             return false;
         }
-        node.raise_to_parent(request);
-        self.place = Place::UNWINDING;
+        node.unwind(request);
+        self.place = Place::node(node);
         true
     }
 }

@@ -4,11 +4,12 @@
 //! was made; a scope that is polled in another task later makes a new one. What the tree wants done (wakers called, the task asked
 //! again) is done after its lock is released.
 
-use super::tree::{Effects, Kind, Offer, Origin, Request, Tree};
+use super::tree::{Effects, Kind, Origin, Request, Tree};
 use crate::cold::Cold;
 use crate::error::{CancelledError, JoinError};
 use crate::handle::TaskHandle;
 use crate::header::{Header, RawTask};
+use crate::id::TaskId;
 use crate::runnable::call_waker;
 use crate::state::{ABORT, MUST_CANCEL, Woken};
 use crate::waker;
@@ -24,6 +25,10 @@ use std::task::Waker;
 pub(crate) struct Node {
     task: TaskHandle,
     key: Key,
+    /// The scope that it was put below, `Key::NONE` if none.
+    parent: Key,
+    /// It has left the tree: what it had is raised, and whoever polls it is to stay pending meanwhile.
+    is_unwinding: bool,
     /// Woken with its task: there is no waker of its own in the tree.
     is_woken_with_task: bool,
     /// How often nodes had been detached from the tree when this one was known to be in it.
@@ -34,6 +39,11 @@ pub(crate) struct Node {
 #[inline]
 fn current() -> Option<RawTask> {
     record::with(|record| task_of(record?))
+}
+
+/// Its number.
+pub(super) fn current_id() -> Option<TaskId> {
+    current().map(|task| task.header().id)
 }
 
 /// The task of a record; `None` for a callback's.
@@ -127,13 +137,16 @@ impl Node {
         let parent = place(record, &mut tree);
         let key = tree.insert(parent, kind);
         drop(tree);
-        Node::with_key(task, key)
+        Node::with_key(task, record, key)
     }
 
+    /// The node that has this place, which was made in the poll of this record, which is the task's: below the scope that it is in.
     #[inline]
-    pub(super) fn with_key(task: RawTask, key: Key) -> Node {
+    pub(super) fn with_key(task: RawTask, record: &PollRecord<'_>, key: Key) -> Node {
         let seen_detached = task.header().cold().detached.load(Ordering::Relaxed);
-        Node { task: TaskHandle::new_ref(task), key, is_woken_with_task: true, seen_detached }
+        let parent = record.scopes.innermost().unwrap_or(Key::NONE);
+        let task = TaskHandle::new_ref(task);
+        Node { task, key, parent, is_unwinding: false, is_woken_with_task: true, seen_detached }
     }
 
     /// Whether the node is in its tree still; it was put there, so there is a cold block.
@@ -156,38 +169,73 @@ impl Node {
 
     /// An outermost node of the task being polled, with the request that is offered in this poll; `None` if it was taken back.
     #[cold]
-    pub(crate) fn with_offer(task: RawTask, kind: Kind) -> Option<Node> {
+    pub(crate) fn with_offer(task: RawTask, record: &PollRecord<'_>, kind: Kind) -> Option<Node> {
         let header = task.header();
         // Under the lock as in `deliver`.
         let key = with_tree(task, |tree| {
-            let message = match tree.take_offer() {
-                Offer::Copy(message) => Some(message),
-                Offer::Void => None,
-                Offer::None => header.state.take_request().map(|_| header.cold().take_message()),
-            };
+            if tree.has_offer() {
+                return tree.insert_offered(kind);
+            }
+            let message = header.state.take_request().map(|_| header.cold().take_message());
             let Some(message) = message else { return (None, Effects::default()) };
             let (key, effects) = tree.insert_requested(kind, message);
             (Some(key), effects)
         });
-        Some(Node::with_key(task, key?))
+        Some(Node::with_key(task, record, key?))
     }
 
     /// Whether it belongs to the task being polled, and was not detached.
     pub(crate) fn is_here(&self) -> bool {
-        current().is_some_and(|task| self.is_of(task))
+        current().is_some_and(|task| task == self.task.raw() && self.is_in_tree())
     }
 
-    /// Whether it belongs to this task, and was not detached.
-    #[inline]
-    pub(super) fn is_of(&self, task: RawTask) -> bool {
-        task == self.task.raw() && self.is_in_tree()
+    /// Whether it has its place, where it is polled now, or is unwinding still.
+    pub(crate) fn stays(&mut self) -> bool {
+        if self.is_unwinding { self.unwinds() } else { self.come_here() }
     }
 
-    /// Whether it belongs to this task, is in its tree, and no request is open there: the common case, known without the lock. If not, look closer.
+    /// Has it stand where it is polled now; false if it belongs to another task, or was detached.
+    pub(crate) fn come_here(&mut self) -> bool {
+        record::with(|record| {
+            let here = record.and_then(in_task);
+            here.is_some_and(|(record, task)| self.is_at(record, task) || self.come(record, task))
+        })
+    }
+
+    /// As [`come_here`](Self::come_here), in the poll of this record, which is this task's.
+    #[cold]
+    pub(super) fn come(&mut self, record: &PollRecord<'_>, task: RawTask) -> bool {
+        let is_here = task == self.task.raw() && self.is_in_tree();
+        if is_here {
+            self.with_tree(|tree, key| {
+                let parent = place(record, tree);
+                ((), tree.relocate(key, parent))
+            });
+            self.parent = record.scopes.innermost().unwrap_or(Key::NONE);
+        }
+        is_here
+    }
+
+    /// Whether it belongs to this task, whose record this is, and is where it was put: below the scope that is polled now, and not detached.
     #[inline]
-    pub(super) fn is_idle(&self, task: RawTask) -> bool {
+    pub(super) fn is_at(&self, record: &PollRecord<'_>, task: RawTask) -> bool {
+        task == self.task.raw() && self.is_below(record) && self.is_in_tree()
+    }
+
+    #[inline]
+    fn is_below(&self, record: &PollRecord<'_>) -> bool {
+        match record.scopes.innermost() {
+            None => self.parent.is_none(),
+            Some(scope) => scope == self.parent && !scope.is_none(),
+        }
+    }
+
+    /// Whether it is [where it was put](Self::is_at), and no request is open in its tree: the common case, known without the lock. If not, look closer.
+    #[inline]
+    pub(super) fn is_idle(&self, record: &PollRecord<'_>, task: RawTask) -> bool {
         let cold = self.task.raw().header().cold();
         task == self.task.raw()
+            && self.is_below(record)
             && cold.detached.load(Ordering::Relaxed) == self.seen_detached
             && !cold.has_requests.load(Ordering::Acquire)
     }
@@ -232,6 +280,26 @@ impl Node {
     #[cold]
     fn take_slow(&self) -> Option<Request> {
         self.with_tree(|tree, key| tree.take(key))
+    }
+
+    /// Passes a request that was taken on to the enclosing scope, and leaves the tree: it is [unwinding](Self::is_unwinding).
+    pub(crate) fn unwind(&mut self, request: Request) {
+        let raise = |tree: &mut Tree, key| (tree.parent(key), tree.raise_to_parent(key, request));
+        let parent = self.with_tree(raise);
+        self.leave();
+        (self.parent, self.is_unwinding) = (parent.unwrap_or(Key::NONE), true);
+    }
+
+    /// Whether a request went on from here.
+    pub(crate) fn is_unwinding(&self) -> bool {
+        self.is_unwinding
+    }
+
+    /// Whether the request that went on from here has not got where it goes, and it is the task being polled.
+    pub(crate) fn unwinds(&self) -> bool {
+        let task = self.task.raw();
+        let parent = (!self.parent.is_none()).then_some(self.parent);
+        current() == Some(task) && task.header().cold().tree.lock().unwinds(parent)
     }
 
     /// Passes a request that was taken on to the enclosing scope.
@@ -344,9 +412,8 @@ pub(crate) fn has_nodes(task: RawTask) -> bool {
 
 /// The poll that a copy of a request was offered to is over.
 pub(crate) fn withdraw_offer(task: RawTask) {
-    if let Some(cold) = task.header().cold_if_any() {
-        let offer = cold.tree.lock().take_offer();
-        drop(offer);
+    if task.header().cold_if_any().is_some() {
+        with_tree(task, |tree| ((), tree.withdraw_offer()));
     }
 }
 
@@ -368,11 +435,8 @@ pub(crate) fn deliver(task: RawTask, awaits: bool) -> Result<bool, Option<Cow<'s
         let mut effects = Effects::default();
         let Some(request) = header.state.take_cancel() else { return (Ok(false), effects) };
         let message = message();
-        if request.has(ABORT) || !tree.deliver(Origin::Task, message.clone(), &mut effects) {
+        if request.has(ABORT) || !tree.deliver_to_task(message.clone(), awaits, &mut effects) {
             return (Err(message), effects);
-        }
-        if awaits {
-            tree.offer(message);
         }
         (Ok(true), effects)
     })
@@ -391,6 +455,11 @@ pub fn fail_here(error: JoinError) {
 pub(crate) fn take_end(task: RawTask) -> Option<JoinError> {
     let failure = with_tree(task, |tree| (tree.failure.take(), Effects::default()));
     failure.or_else(|| {
+        let left = with_tree(task, Tree::end_turn);
+        if left.is_some() {
+            task.header().cold().detached.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(left);
         let request = with_tree(task, |tree| {
             let (root, effects) = tree.take_root();
             (root, Effects { restore: tree.later.take().or(effects.restore), ..effects })

@@ -4,7 +4,6 @@
 //! |---|---|
 //! | null | nowhere: it has not been pending, or not in a task |
 //! | odd | the number of a plain await |
-//! | 1, the odd one without a number | unwinding: the request was raised, and the waiter stays pending until it is dropped |
 //! | even | a boxed node, which is the word's |
 
 use super::node::Node;
@@ -25,7 +24,6 @@ pub(super) enum Seen<N> {
     Nowhere,
     Plain(PlainAwait),
     Node(N),
-    Unwinding,
 }
 
 // SAFETY: the word is a number or owns a node, which may go to other threads.
@@ -35,7 +33,6 @@ unsafe impl Sync for Place where Node: Sync {}
 
 impl Place {
     pub(super) const NOWHERE: Self = Place(ptr::null_mut());
-    pub(super) const UNWINDING: Self = Place(ptr::without_provenance_mut(PLAIN));
 
     #[inline]
     pub(super) fn plain(plain: PlainAwait) -> Self {
@@ -49,11 +46,10 @@ impl Place {
     /// What it says, with the node as the pointer that it is.
     #[inline]
     fn read(&self) -> Seen<*mut Node> {
-        match (self.0.is_null(), PlainAwait::numbered(self.0.addr() >> 1)) {
-            (true, _) => Seen::Nowhere,
-            _ if self.0.addr() & PLAIN == 0 => Seen::Node(self.0),
-            (_, Some(plain)) => Seen::Plain(plain),
-            (_, None) => Seen::Unwinding,
+        match PlainAwait::numbered(self.0.addr() >> 1) {
+            Some(plain) if self.0.addr() & PLAIN != 0 => Seen::Plain(plain),
+            Some(_) => Seen::Node(self.0),
+            None => Seen::Nowhere,
         }
     }
 
@@ -64,10 +60,15 @@ impl Place {
     }
 
     #[inline]
+    pub(super) fn get_mut(&mut self) -> Seen<&mut Node> {
+        // SAFETY: the word owns the node, and is borrowed alone as long.
+        self.read().map(|node| unsafe { &mut *node })
+    }
+
+    #[inline]
     pub(super) fn node_mut(&mut self) -> Option<&mut Node> {
-        match self.read() {
-            // SAFETY: the word owns the node, and is borrowed alone as long.
-            Seen::Node(node) => Some(unsafe { &mut *node }),
+        match self.get_mut() {
+            Seen::Node(node) => Some(node),
             _ => None,
         }
     }
@@ -93,7 +94,6 @@ impl<N> Seen<N> {
             Seen::Nowhere => Seen::Nowhere,
             Seen::Plain(plain) => Seen::Plain(plain),
             Seen::Node(node) => Seen::Node(f(node)),
-            Seen::Unwinding => Seen::Unwinding,
         }
     }
 }
@@ -114,7 +114,6 @@ impl fmt::Debug for Place {
             Seen::Nowhere => f.write_str("Nowhere"),
             Seen::Plain(plain) => plain.fmt(f),
             Seen::Node(node) => node.fmt(f),
-            Seen::Unwinding => f.write_str("Unwinding"),
         }
     }
 }

@@ -178,7 +178,7 @@ fn claim(record: &PollRecord<'_>, task: RawTask, kind: Kind) -> Option<Node> {
     if !record.offered.get() {
         return None;
     }
-    let node = Node::with_offer(task, kind)?;
+    let node = Node::with_offer(task, record, kind)?;
     record.offered.set(false);
     Some(node)
 }

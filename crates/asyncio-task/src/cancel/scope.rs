@@ -73,27 +73,35 @@ impl Slot {
         }
     }
 
-    /// Takes out a node of another task, or one that was detached.
+    /// Takes out a node of another task, or one that was detached; one that stood in another place of this task comes here.
     #[inline(always)]
-    pub(super) fn forget_elsewhere(&mut self, task: RawTask) {
-        let is_elsewhere = |node: &Node| !node.is_of(task);
+    pub(super) fn come_here(&mut self, record: &PollRecord<'_>, task: RawTask) {
+        let is_elsewhere = |node: &Node| !node.is_at(record, task);
         if !self.is_empty() && self.get().is_some_and(is_elsewhere) {
+            self.come_from_elsewhere(record, task);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn come_from_elsewhere(&mut self, record: &PollRecord<'_>, task: RawTask) {
+        if self.node.as_mut().is_some_and(|node| !node.come(record, task)) {
             self.clear();
         }
     }
 
-    /// Takes over the node that was made in a poll.
+    /// Takes over the node that was made in a poll of what is inside, which has ended.
     #[inline]
-    fn keep(&mut self, task: RawTask) {
+    fn keep(&mut self, record: &PollRecord<'_>, task: RawTask) {
         if !self.is_empty() && self.node.is_none() {
-            self.node = Some(Node::with_key(task, self.key));
+            self.node = Some(Node::with_key(task, record, self.key));
         }
     }
 
     #[cold]
     #[inline(never)]
     fn keep_after_a_panic(&mut self, task: RawTask) {
-        self.keep(task);
+        record::with(|record| record.into_iter().for_each(|record| self.keep(record, task)));
     }
 }
 
@@ -115,7 +123,7 @@ pub(super) fn poll_scope<R>(
     record::with(|record| {
         let here = record.and_then(in_task);
         match here {
-            Some((_, task)) => slot.forget_elsewhere(task),
+            Some((record, task)) => slot.come_here(record, task),
             None => slot.clear(),
         }
         // One call, so that it is inlined.
@@ -154,7 +162,7 @@ impl ScopePoll<'_> {
         let scope = Scope::new(Cell::from_mut(&mut panicked.0.key), self.holds_back);
         let result = self.record.scopes.polling(&scope, f);
         std::mem::forget(panicked);
-        self.slot.keep(self.task);
+        self.slot.keep(self.record, self.task);
         result
     }
 

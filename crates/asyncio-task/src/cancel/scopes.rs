@@ -1,6 +1,6 @@
 //! The scopes: `catch_cancelled`, `uncancellable`, `with_finally`, and raising again.
 
-use super::node::raise_here;
+use super::node::{current_id, raise_here};
 use super::scope::{Slot, poll_scope};
 use super::tree::{Kind, Request};
 use crate::error::CancelledError;
@@ -121,7 +121,7 @@ impl<F: Future> Future for Uncancellable<F> {
 
 impl CancelledError {
     fn from_request(request: Request) -> Self {
-        CancelledError::caught(request.message, request.origin)
+        CancelledError::caught(request.message, request.origin, current_id())
     }
 
     /// Raises the cancellation again: the enclosing scope gets it, else the task ends cancelled. Never returns.
@@ -132,7 +132,7 @@ impl CancelledError {
     ///
     /// `raise`.
     pub async fn propagate<T>(self) -> T {
-        let (message, origin) = self.into_parts();
+        let (message, origin) = self.into_parts(current_id());
         let mut request = Some(Request { origin, message });
         poll_fn(move |_| {
             request.take().into_iter().for_each(raise_here);

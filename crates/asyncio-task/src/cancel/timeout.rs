@@ -42,7 +42,7 @@ pub struct TimeoutDomain {
     slot: Slot,
     /// Instead of a node.
     plain: Option<PlainAwait>,
-    /// The task's state when this first waited; before, `NOT_YET`.
+    /// The task's state before this was first polled; until then, `NOT_YET`.
     before: Snapshot,
 }
 
@@ -153,7 +153,7 @@ impl TimeoutDomain {
     fn is_idle(&self, record: &PollRecord<'_>, task: RawTask) -> bool {
         match self.slot.get() {
             None => !record.offered.get(),
-            Some(node) => node.is_idle(task),
+            Some(node) => node.is_idle(record, task),
         }
     }
 
@@ -169,7 +169,7 @@ impl TimeoutDomain {
     /// Something has happened since the last poll: where it is polled, or what is asked of it.
     #[cold]
     fn look(&mut self, record: &PollRecord<'_>, task: RawTask) {
-        self.slot.forget_elsewhere(task);
+        self.slot.come_here(record, task);
         if let Some(node) = self.plain.as_ref().and_then(|plain| plain.claim_scope(record, task)) {
             self.slot.set(node);
         }
@@ -184,7 +184,7 @@ impl TimeoutDomain {
         let is_first = self.before == NOT_YET;
         let now = task.header().state.load();
         if is_first {
-            self.before = now;
+            self.before = earlier;
         }
         is_first && now.has_more_wakes_than(earlier)
     }

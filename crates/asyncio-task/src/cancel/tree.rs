@@ -32,6 +32,9 @@
 //!    back to them, are those of the outermost that overrules them. (asyncio: who finds more requests than there were when it began lets them pass.)
 //! 8. When a group ends with errors, whoever has asked and was not taken back asks again, wherever that was answered: the outermost domain round the group
 //!    that has struck, else the task. (asyncio: such a group cancels its task again if that has been cancelled.)
+//! 9. A node that has a mark and is not polled in a turn of its task is awaited no more (it is kept somewhere): it is taken out, and its mark ends. One
+//!    with a waker of its own has another turn to be polled in, once. A node that outlives its parent is below the next one outwards until it is
+//!    polled, and finds its place anew.
 
 use crate::error::JoinError;
 use asyncio_base::slab::{Key, Slab};
@@ -83,6 +86,8 @@ struct Node {
     overruled_by: Key,
     /// What the node was last polled with, if that is not the task's own waker.
     waker: Option<Waker>,
+    /// It is polled when its own waker is called, not in each turn of the task; also while there is no waker, as it has been called.
+    has_own_waker: bool,
 }
 
 impl Node {
@@ -99,6 +104,19 @@ pub(crate) struct Mark {
     request: Key,
     /// Raised by a child, not delivered: waits for what is busy below (rule 5).
     raised: bool,
+    /// The turn in which the node was last polled with it, or got it.
+    turn: u64,
+    is_polled: bool,
+}
+
+impl Mark {
+    /// Rule 9, at the end of this turn.
+    fn is_late(self, node: &Node, turn: u64) -> bool {
+        match node.has_own_waker {
+            true => !self.is_polled && self.turn + 1 < turn,
+            false => self.turn < turn,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -121,20 +139,11 @@ pub(crate) struct Tree {
     pub(crate) failure: Option<JoinError>,
     /// A request of the task that strikes when the task waits next, but not if it ends first; with its message.
     pub(crate) later: Option<Option<Cow<'static, str>>>,
-    /// A copy of a request, for the plain await that stands beside the nodes: its message, and its epoch.
-    offer: Option<(Option<Cow<'static, str>>, u64)>,
+    /// A request of the task that the plain await beside the nodes gets too; counts as a mark.
+    offer: Option<Key>,
     epoch: u64,
-}
-
-/// What is offered to a plain await.
-#[derive(Debug)]
-pub(crate) enum Offer {
-    /// No copy: what is in the task's word.
-    None,
-    /// It was taken back.
-    Void,
-    /// A request with this message.
-    Copy(Option<Cow<'static, str>>),
+    /// Turns of the task, as far as requests were open, and deliveries.
+    turn: u64,
 }
 
 /// What a node leaves behind.
@@ -196,22 +205,31 @@ impl Tree {
             fresh: false,
             overruled_by: Key::NONE,
             waker: None,
+            has_own_waker: false,
         })
     }
 
-    /// Adds an outermost node that has a request of the task.
+    /// Adds an outermost node that has a request of the task: a new one.
     pub(crate) fn insert_requested(
         &mut self,
         kind: Kind,
         message: Option<Cow<'static, str>>,
     ) -> (Key, Effects) {
-        let mut effects = Effects::default();
-        let node = self.insert(None, kind);
         let request = Request { origin: Origin::Task, message };
         let open = Open { request, marks: 0, answered: false, epoch: Some(self.epoch) };
         let request = self.open.insert(open);
-        self.mark(Some(node), Mark { request, raised: false }, &mut effects);
+        self.insert_marked(kind, request)
+    }
+
+    fn insert_marked(&mut self, kind: Kind, request: Key) -> (Key, Effects) {
+        let mut effects = Effects::default();
+        let node = self.insert(None, kind);
+        self.mark(Some(node), self.delivered(request), &mut effects);
         (node, effects)
+    }
+
+    fn delivered(&self, request: Key) -> Mark {
+        Mark { request, raised: false, turn: self.turn, is_polled: false }
     }
 
     pub(crate) fn has_nodes(&self) -> bool {
@@ -221,13 +239,16 @@ impl Tree {
     /// Keeps the waker of a node that is not woken with its task; `None` for one that is. Returns the one it replaces.
     pub(crate) fn set_waker(&mut self, node: Key, waker: Option<Waker>) -> Option<Waker> {
         let node = self.nodes.get_mut(node)?;
+        node.has_own_waker = waker.is_some();
         std::mem::replace(&mut node.waker, waker)
     }
 
     /// Takes a node out that leaves nothing behind, which is nearly every one; false, and it is in still, if there is something.
     #[inline]
     pub(crate) fn remove_plain(&mut self, key: Key) -> bool {
-        let plain = |node: &&Node| node.mark.is_none() && node.waker.is_none() && !node.is_busy();
+        let plain = |node: &&Node| {
+            node.mark.is_none() && node.waker.is_none() && !node.is_busy() && node.children == 0
+        };
         let Some(parent) = self.nodes.get(key).filter(plain).map(|node| node.parent) else {
             return false;
         };
@@ -247,8 +268,114 @@ impl Tree {
     pub(crate) fn remove(&mut self, key: Key) -> Option<Remains> {
         let node = self.nodes.remove(key)?;
         self.leave_parent(node.parent);
-        let freed = (node.is_busy() && self.has_requests()).then_some(node.parent);
+        let mut frees = node.is_busy() && self.has_requests();
+        if node.children > 0 {
+            self.adopt_children(key, node.parent);
+            frees |= self.has_requests() && self.forget_requests_of(key);
+        }
+        let freed = frees.then_some(node.parent);
         Some(Remains { waker: node.waker, mark: node.mark, freed })
+    }
+
+    /// What outlives the node that was `key` is below the next one outwards.
+    fn adopt_children(&mut self, key: Key, parent: Option<Key>) {
+        for child in self.keys() {
+            if let Some(child) = self.nodes.get_mut(child).filter(|node| node.parent == Some(key)) {
+                child.parent = parent;
+                if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(parent)) {
+                    parent.children += 1;
+                }
+            }
+        }
+    }
+
+    /// A node is polled in another place: below `parent` from now on. What domains that are not round it there have asked of it, or of what is inside it,
+    /// goes back to them.
+    pub(crate) fn relocate(&mut self, key: Key, parent: Option<Key>) -> Effects {
+        let mut effects = Effects::default();
+        let before = self.parent(key);
+        if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(parent)) {
+            parent.children += 1;
+        }
+        self.leave_parent(before);
+        if let Some(node) = self.nodes.get_mut(key) {
+            node.parent = parent;
+        }
+        let strays: Vec<(Key, Key)> = self
+            .nodes()
+            .filter(|(inside, _)| self.encloses(key, Some(*inside)))
+            .filter_map(|(inside, node)| Some((inside, self.strayed(inside, node.mark?)?)))
+            .collect();
+        for (node, request) in strays {
+            self.let_go(node);
+            self.end_mark(request, false, &mut effects);
+        }
+        effects
+    }
+
+    /// The request of a node's mark, if that comes from a domain which is not round it.
+    fn strayed(&self, key: Key, mark: Mark) -> Option<Key> {
+        match self.open.get(mark.request)?.request.origin {
+            Origin::Domain(domain) if !self.encloses(domain, Some(key)) => Some(mark.request),
+            _ => None,
+        }
+    }
+
+    /// Takes a node's mark away; whether it was busy with that.
+    fn let_go(&mut self, key: Key) -> bool {
+        let Some(node) = self.nodes.get_mut(key) else { return false };
+        node.mark = None;
+        node.kind == Kind::Forward && std::mem::take(&mut node.busy)
+    }
+
+    /// A domain is gone, and with it what it has asked for, also of what outlives it; whether that was busy with it.
+    fn forget_requests_of(&mut self, domain: Key) -> bool {
+        let requests = (0..self.open.positions()).filter_map(|index| self.open.key_at(index));
+        let is_own = |&key: &Key| {
+            self.open.get(key).is_some_and(|open| open.request.origin == Origin::Domain(domain))
+        };
+        let own: Vec<Key> = requests.filter(is_own).collect();
+        let mut was_busy = false;
+        for key in self.keys() {
+            let mark = self.nodes.get(key).and_then(|node| node.mark);
+            if mark.is_some_and(|mark| own.contains(&mark.request)) {
+                was_busy |= self.let_go(key);
+            }
+        }
+        own.into_iter().for_each(|request| self.open.discard(request));
+        was_busy
+    }
+
+    /// A turn of the task has ended: rule 9. Gives the wakers of those that were taken out, if there were any.
+    pub(crate) fn end_turn(&mut self) -> (Option<Vec<Waker>>, Effects) {
+        let mut effects = Effects::default();
+        let is_left = |(key, node): &(Key, &Node)| {
+            self.awaits_poll(*key, node).is_some_and(|mark| mark.is_late(node, self.turn))
+        };
+        let left: Vec<Key> = self.nodes().filter(is_left).map(|(key, _)| key).collect();
+        self.turn += 1;
+        let remains: Vec<(Key, Remains)> =
+            left.into_iter().filter_map(|key| Some((key, self.remove(key)?))).collect();
+        let wakers = (!remains.is_empty()).then(|| self.bury_all(remains, &mut effects));
+        let is_new = |mark: Mark| !mark.is_polled;
+        effects.wake_task |=
+            self.nodes().any(|(key, node)| self.awaits_poll(key, node).is_some_and(is_new));
+        (wakers, effects)
+    }
+
+    /// The mark of a node that is to be polled while it has one.
+    fn awaits_poll(&self, key: Key, node: &Node) -> Option<Mark> {
+        let mark = node.mark.filter(|mark| !mark.raised)?;
+        let origin = self.open.get(mark.request).map(|open| open.request.origin);
+        (node.kind != Kind::Shield && origin != Some(Origin::Domain(key))).then_some(mark)
+    }
+
+    /// A node that may have a request is polled.
+    fn is_polled(&mut self, key: Key) {
+        let turn = self.turn;
+        if let Some(mark) = self.nodes.get_mut(key).and_then(|node| node.mark.as_mut()) {
+            (mark.turn, mark.is_polled) = (turn, true);
+        }
     }
 
     /// The mark of a node that is gone ends with it: rule 2. Whoever waited for it to be done looks again: rule 5.
@@ -268,19 +395,23 @@ impl Tree {
     /// Takes everything below a node out: it will not be polled until it is polled in another place, and must not be asked meanwhile. Its marks
     /// end as if it had been dropped: rule 2. Gives the wakers, to be dropped outside the lock.
     pub(crate) fn detach_below(&mut self, at: Key) -> (Vec<Waker>, Effects) {
-        let below: Vec<Key> = self.nodes().map(|(key, _)| key).collect();
-        let below: Vec<Key> =
-            below.into_iter().filter(|&key| key != at && self.encloses(at, Some(key))).collect();
+        let is_below = |&key: &Key| key != at && self.encloses(at, Some(key));
+        let below: Vec<Key> = self.keys().into_iter().filter(is_below).collect();
         let remains: Vec<(Key, Remains)> =
             below.into_iter().filter_map(|key| Some((key, self.remove(key)?))).collect();
         let mut effects = Effects::default();
+        let wakers = self.bury_all(remains, &mut effects);
+        (wakers, effects)
+    }
+
+    /// As [`bury`](Self::bury), of several, only when all are out: a request that comes back must not go to one of them again. Gives their wakers.
+    fn bury_all(&mut self, all: Vec<(Key, Remains)>, effects: &mut Effects) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        // Only when all are out: a request that comes back must not go to one of them again.
-        for (key, remains) in remains {
+        for (key, remains) in all {
             effects.add(self.bury(key, &remains));
             wakers.extend(remains.waker);
         }
-        (wakers, effects)
+        wakers
     }
 
     /// Whether a node is in the tree.
@@ -293,12 +424,15 @@ impl Tree {
         (0..self.nodes.positions()).filter_map(at)
     }
 
+    fn keys(&self) -> Vec<Key> {
+        self.nodes().map(|(key, _)| key).collect()
+    }
+
     // ----- requests
 
     /// A domain overrules those inside it from now on: rule 7. It is noted as overruled by itself, which says that it has struck.
     pub(crate) fn overrule(&mut self, domain: Key) {
-        let keys: Vec<Key> = self.nodes().map(|(key, _)| key).collect();
-        for key in keys {
+        for key in self.keys() {
             let inside = self.encloses(domain, Some(key));
             let further_out =
                 self.overruled_by(key).is_some_and(|by| !self.encloses(domain, Some(by)));
@@ -345,23 +479,58 @@ impl Tree {
         message: Option<Cow<'static, str>>,
         effects: &mut Effects,
     ) -> bool {
+        let request = self.open_below(origin, message, effects);
+        request.is_some_and(|request| {
+            self.end_mark(request, false, effects);
+            true
+        })
+    }
+
+    /// As [`deliver`](Self::deliver) of a request of the task; if it `awaits`, the plain await is offered it too. It is delivered before a turn.
+    pub(crate) fn deliver_to_task(
+        &mut self,
+        message: Option<Cow<'static, str>>,
+        awaits: bool,
+        effects: &mut Effects,
+    ) -> bool {
+        let request = self.open_below(Origin::Task, message, effects);
+        self.turn += 1;
+        match request {
+            None => false,
+            Some(request) if awaits => {
+                self.offer = Some(request);
+                true
+            }
+            Some(request) => {
+                self.end_mark(request, false, effects);
+                true
+            }
+        }
+    }
+
+    /// Opens a request and marks the innermost nodes below `origin` with it, if there are any; it has one mark more, which is the caller's.
+    fn open_below(
+        &mut self,
+        origin: Origin,
+        message: Option<Cow<'static, str>>,
+        effects: &mut Effects,
+    ) -> Option<Key> {
         let at = match origin {
             Origin::Task => None,
             Origin::Domain(key) => Some(key),
         };
         let innermost: Vec<Key> = self.innermost_below(at);
         if innermost.is_empty() {
-            return false;
+            return None;
         }
         let epoch = (origin == Origin::Task).then_some(self.epoch);
         let request = Request { origin, message };
-        // One mark of our own, until all are put: a node that keeps the request it has ends the mark at once.
+        // A node that keeps the request it has ends the mark at once.
         let request = self.open.insert(Open { request, marks: 1, answered: false, epoch });
         for node in innermost {
-            self.mark(Some(node), Mark { request, raised: false }, effects);
+            self.mark(Some(node), self.delivered(request), effects);
         }
-        self.end_mark(request, false, effects);
-        true
+        Some(request)
     }
 
     /// Active nodes without active children, or that hold back, with nothing that holds back between them and `at`.
@@ -393,7 +562,7 @@ impl Tree {
     fn mark(&mut self, at: Option<Key>, mark: Mark, effects: &mut Effects) {
         let before = match at.and_then(|key| self.nodes.get(key)) {
             Some(node) => node.mark,
-            None => self.root.map(|request| Mark { request, raised: true }),
+            None => self.root.map(|request| Mark { raised: true, ..self.delivered(request) }),
         };
         let (keep, lose) = match before {
             Some(before) if self.keeps(at, before.request, mark.request) => (before, Some(mark)),
@@ -530,21 +699,31 @@ impl Tree {
         let request = Request { origin: Origin::Domain(domain), message };
         let open = Open { request, marks: 0, answered: false, epoch: None };
         let request = self.open.insert(open);
-        self.mark(Some(domain), Mark { request, raised: false }, effects);
+        self.mark(Some(domain), self.delivered(request), effects);
     }
 
-    /// Leaves a copy of the request that was delivered just now.
-    pub(crate) fn offer(&mut self, message: Option<Cow<'static, str>>) {
-        self.offer = Some((message, self.epoch));
+    /// Whether a request is offered to the plain await beside the nodes.
+    pub(crate) fn has_offer(&self) -> bool {
+        self.offer.is_some()
     }
 
-    /// Takes the copy, if there is one.
-    pub(crate) fn take_offer(&mut self) -> Offer {
-        match self.offer.take() {
-            None => Offer::None,
-            Some((_, epoch)) if epoch < self.epoch => Offer::Void,
-            Some((message, _)) => Offer::Copy(message),
+    /// Adds an outermost node that has the request that is offered; none if that was taken back.
+    pub(crate) fn insert_offered(&mut self, kind: Kind) -> (Option<Key>, Effects) {
+        let Some(request) = self.offer.filter(|&request| !self.is_void(request)) else {
+            return (None, self.withdraw_offer());
+        };
+        let (node, mut effects) = self.insert_marked(kind, request);
+        effects.add(self.withdraw_offer());
+        (Some(node), effects)
+    }
+
+    /// Nobody takes what is offered any more.
+    pub(crate) fn withdraw_offer(&mut self) -> Effects {
+        let mut effects = Effects::default();
+        if let Some(request) = self.offer.take() {
+            self.end_mark(request, false, &mut effects);
         }
+        effects
     }
 
     fn is_void(&self, request: Key) -> bool {
@@ -560,6 +739,7 @@ impl Tree {
     /// The request that has taken hold of a node: it is the node's to return or to raise, and this answers it.
     pub(crate) fn take(&mut self, key: Key) -> (Option<Request>, Effects) {
         let mut effects = Effects::default();
+        self.is_polled(key);
         let Some(mark) = self.nodes.get(key).and_then(|node| node.mark) else {
             return (None, effects);
         };
@@ -626,7 +806,7 @@ impl Tree {
         // What is unwinding goes on: `uncancel` takes back only what nobody has seen.
         let open = Open { request, marks: 0, answered: false, epoch: None };
         let request = self.open.insert(open);
-        self.mark(at, Mark { request, raised: true }, &mut effects);
+        self.mark(at, Mark { raised: true, ..self.delivered(request) }, &mut effects);
         effects
     }
 
@@ -642,14 +822,33 @@ impl Tree {
 
     /// Raises a request that `key` has taken in its parent.
     pub(crate) fn raise_to_parent(&mut self, key: Key, request: Request) -> Effects {
-        let parent = self.nodes.get(key).and_then(|node| node.parent);
-        self.raise(parent, request)
+        self.raise(self.parent(key), request)
+    }
+
+    /// The node that this one is below.
+    pub(crate) fn parent(&self, key: Key) -> Option<Key> {
+        self.nodes.get(key)?.parent
+    }
+
+    /// Whether what was raised in `at` is on its way still.
+    pub(crate) fn unwinds(&self, at: Option<Key>) -> bool {
+        let is_scope = |node: &Node| node.kind == Kind::Scope && node.mark.is_some();
+        let mut from = at;
+        while let Some(key) = from {
+            let Some(node) = self.nodes.get(key) else { return false };
+            if node.mark.is_some_and(|mark| mark.raised) || from == at && is_scope(node) {
+                return true;
+            }
+            from = node.parent;
+        }
+        self.root.is_some()
     }
 
     // ----- forwarding
 
     /// Whether a forwarding node has a request that it has not passed on; from now on it has. Gives the message.
     pub(crate) fn begin_forward(&mut self, key: Key) -> Option<Option<Cow<'static, str>>> {
+        self.is_polled(key);
         let mark = self.nodes.get(key)?.mark?;
         if self.is_void(mark.request) {
             return None;

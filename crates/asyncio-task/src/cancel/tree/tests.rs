@@ -330,6 +330,9 @@ enum Step {
     Pass(usize),
     EndPass(usize),
     Remove(usize),
+    /// A node is polled below another, or outermost.
+    Relocate(usize, usize),
+    EndTurn,
     TakeRoot,
     Void,
 }
@@ -346,6 +349,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..12usize).prop_map(Step::Pass),
         2 => (0..12usize).prop_map(Step::EndPass),
         4 => (0..12usize).prop_map(Step::Remove),
+        2 => (0..12usize, 0..12usize).prop_map(|(node, to)| Step::Relocate(node, to)),
+        1 => Just(Step::EndTurn),
         1 => Just(Step::TakeRoot),
         1 => Just(Step::Void),
     ]
@@ -500,6 +505,23 @@ impl World {
                     self.remove(key);
                 }
             }
+            Step::Relocate(index, to) => {
+                if let Some(key) = self.node(index) {
+                    let to = self.node(to).filter(|_| to % 3 > 0);
+                    // Whoever polls it is not inside of it.
+                    if !self.tree.encloses(key, to) {
+                        let effects = self.tree.relocate(key, to);
+                        self.apply(effects);
+                    }
+                }
+            }
+            Step::EndTurn => {
+                let (_, effects) = self.tree.end_turn();
+                let (left, gone) = self.nodes.iter().partition(|&&node| self.tree.contains(node));
+                self.nodes = left;
+                self.apply(effects);
+                gone.into_iter().for_each(|node| self.forget_requests_of(node));
+            }
             Step::TakeRoot => {
                 let (request, effects) = self.tree.take_root();
                 if let Some(request) = request {
@@ -568,7 +590,11 @@ impl World {
         let remains = self.tree.remove(key).expect("there once");
         let effects = self.tree.bury(key, &remains);
         self.apply(effects);
-        // Its own requests end with it.
+        self.forget_requests_of(key);
+    }
+
+    /// A domain's own requests end with it.
+    fn forget_requests_of(&mut self, key: Key) {
         for (origin, fate) in self.fates.values_mut() {
             if *origin == Origin::Domain(key) && *fate == Fate::Open {
                 *fate = Fate::Swallowed;
@@ -604,6 +630,58 @@ impl World {
             assert!(!lost || excused, "{name} was neither answered nor given back");
         }
     }
+}
+
+#[test]
+fn rule_9_what_is_not_polled_with_a_request_gives_it_back() {
+    let outline = [
+        (Scope, None),
+        (Forward, Some(0)),
+        (Shield, Some(0)),
+        (Forward, Some(0)),
+        (Scope, Some(0)),
+    ];
+    let (mut tree, keys) = tree(&outline);
+    // The last has a waker of its own.
+    let _ = tree.set_waker(keys[4], Some(Waker::noop().clone()));
+    let mut effects = Effects::default();
+    assert!(tree.deliver_to_task(message("task"), false, &mut effects));
+    assert_eq!(marked(&tree, &keys), [1, 2, 3, 4]);
+    assert!(tree.begin_forward(keys[3]).is_some());
+    let (left, effects) = tree.end_turn();
+    assert!(left.is_some() && effects.wake_task, "one has another turn");
+    assert_eq!(marked(&tree, &keys), [2, 3, 4]);
+    assert!(!tree.contains(keys[1]));
+    // It is polled in each turn; what holds back is not asked.
+    let _ = tree.begin_forward(keys[3]);
+    let (left, effects) = tree.end_turn();
+    assert!(left.is_some() && !effects.wake_task);
+    assert_eq!(marked(&tree, &keys), [2, 3]);
+    let (left, _) = tree.end_turn();
+    assert!(left.is_some());
+    assert_eq!(remove(&mut tree, keys[2]).restore, Some(message("task")));
+}
+
+#[test]
+fn rule_9_what_outlives_its_parent_is_below_the_next_one() {
+    let (mut tree, keys) = tree(&[(Scope, None), (Scope, Some(0)), (Scope, Some(1))]);
+    assert!(deliver(&mut tree, Origin::Domain(keys[1]), "inner"));
+    assert_eq!(marked(&tree, &keys), [2]);
+    assert!(is_quiet(&remove(&mut tree, keys[1])));
+    assert_eq!(marked(&tree, &keys), [0; 0], "nobody asks any more");
+    assert!(deliver(&mut tree, Origin::Domain(keys[0]), "outer"));
+    assert_eq!(take(&mut tree, keys[2]).as_deref(), Some("outer"));
+}
+
+#[test]
+fn rule_9_a_domain_asks_again_when_what_had_its_request_is_elsewhere() {
+    let (mut tree, keys) = tree(&[(Scope, None), (Scope, Some(0)), (Scope, None)]);
+    assert!(deliver(&mut tree, Origin::Domain(keys[0]), "over"));
+    let effects = tree.relocate(keys[1], Some(keys[2]));
+    assert!(effects.wake_task);
+    assert_eq!(marked(&tree, &keys), [0]);
+    assert!(deliver(&mut tree, Origin::Domain(keys[2]), "here"));
+    assert_eq!(take(&mut tree, keys[1]).as_deref(), Some("here"));
 }
 
 #[test]
