@@ -805,7 +805,7 @@ where
             said.lock().unwrap().push("strike");
             domain.cancel();
         }
-        domain.poll_body(body.as_mut(), cx).map(|ended| ended.is_none())
+        domain.poll_body(body.as_mut(), cx).map(|ended| ended.map(Result::unwrap).is_none())
     }))
 }
 

@@ -1,9 +1,12 @@
-//! Panics of user code that nobody waits for: those of destructors, joiners' wakers and exception handlers.
+//! Panics of user code: those that nobody waits for, of destructors, joiners' wakers and exception handlers; and those that are how a future ended.
 
 use crate::error::JoinError;
 use crate::schedule::Host;
 use std::any::Any;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 /// Tells the host of a panic that is no task's outcome.
 #[cold]
@@ -28,6 +31,39 @@ pub fn contain(code: impl FnOnce()) {
         panicked = catch_unwind(AssertUnwindSafe(|| drop(payload))).err();
     }
     std::mem::forget(panicked);
+}
+
+/// Polls a future, and drops it where it is when it has ended. A panic of it, also of its destructor, is how it ended.
+///
+/// # Panics
+///
+/// If it has ended before.
+pub(crate) fn poll_caught<F: Future>(
+    mut future: Pin<&mut Option<F>>,
+    cx: &mut Context<'_>,
+) -> Poll<std::thread::Result<F::Output>> {
+    let inside = future.as_mut().as_pin_mut().expect("a future was polled again after it ended");
+    let ended = match catch_unwind(AssertUnwindSafe(|| inside.poll(cx))) {
+        Ok(Poll::Pending) => return Poll::Pending,
+        Ok(Poll::Ready(output)) => Ok(output),
+        Err(panic) => Err(panic),
+    };
+    Poll::Ready(match (ended, drop_caught(future)) {
+        (ended, Ok(())) => ended,
+        (Ok(output), Err(panic)) => {
+            contain(|| drop(output));
+            Err(panic)
+        }
+        (Err(first), Err(second)) => {
+            contain(|| drop(second));
+            Err(first)
+        }
+    })
+}
+
+/// Drops a future where it is; gives the panic of its destructor.
+pub(crate) fn drop_caught<F>(mut future: Pin<&mut Option<F>>) -> std::thread::Result<()> {
+    catch_unwind(AssertUnwindSafe(|| future.set(None)))
 }
 
 /// Payloads that panic one out of the other before the rest is leaked.

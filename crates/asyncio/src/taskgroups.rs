@@ -26,7 +26,7 @@ use asyncio_base::slab::Key;
 use asyncio_base::sync::Mutex;
 use asyncio_task::{Members, Phase};
 use child::{Child, Membership};
-use scope::{CatchPanic, Scope};
+use scope::Scope;
 use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
@@ -90,7 +90,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     ///
     /// # Panics
     ///
-    /// Outside tasks. Resumes the first panic of a task or of the body, when all have ended.
+    /// Outside tasks. Resumes the first panic of a task or of the body, also of the body's destructor, when all have ended.
     ///
     /// # Examples
     ///
@@ -116,7 +116,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     ) -> Result<R, ExceptionGroup<E>> {
         let group = TaskGroup::new();
         let mut scope = Scope::new(&group);
-        let mut body = pin!(Some(CatchPanic { future: body(&group) }));
+        let mut body = pin!(Some(body(&group)));
         poll_fn(|cx| scope.poll(body.as_mut(), cx)).await
     }
 

@@ -11,11 +11,11 @@ use asyncio::{
     eager_task_factory, get_running_loop, run, secs, sleep, timeout, with_finally, yield_now,
 };
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
-use together::{Log, OnDrop, Oops, run_in_order, settle};
+use together::{Log, OnDrop, Oops, PanicsOnDrop, run_in_order, settle};
 
 type Group = TaskGroup<Oops>;
 type Outcome<T> = Result<T, ExceptionGroup<Oops>>;
@@ -545,6 +545,68 @@ fn a_panic_of_the_body_resumes_when_all_have_ended() {
     assert_eq!(seen.take(), ["cancelled"]);
 }
 
+/// A task that waits for ever, and takes its time to clean up.
+async fn slow_to_clean_up(log: Log) {
+    let clean_up = || async move {
+        settle().await;
+        log.say("cleaned up");
+    };
+    with_finally(pending(), clean_up).await
+}
+
+/// Contract chapter 5: what goes wrong as the body is interrupted is the body's, and comes when the tasks have cleaned up.
+#[test]
+fn a_panic_of_the_interrupted_body_s_destructor_waits_for_the_tasks() {
+    for child_fails in [false, true] {
+        let log = Log::default();
+        let seen = log.clone();
+        run(async move {
+            let inner = log.clone();
+            let runner: Task<Outcome<()>> = create_task(Group::scope(async move |tg| {
+                let _bomb = PanicsOnDrop("the body's destructor");
+                tg.spawn(slow_to_clean_up(inner)).detach();
+                if child_fails {
+                    settle().await;
+                    tg.create_task(crash_after(1, Oops::Value)).detach();
+                }
+                pending().await
+            }));
+            if !child_fails {
+                settle().await;
+                runner.cancel();
+            }
+            let panic = runner.await.unwrap_err().into_panic();
+            assert_eq!(panic.downcast_ref::<&str>(), Some(&"the body's destructor"));
+            log.say("over");
+        });
+        assert_eq!(seen.take(), ["cleaned up", "over"], "a child fails: {child_fails}");
+    }
+}
+
+/// As above, where the body has returned.
+#[test]
+fn a_panic_of_the_finished_body_s_destructor_cancels_the_tasks_and_waits_for_them() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let inner = log.clone();
+        let body = |tg: &Group| {
+            let task = tg.spawn(slow_to_clean_up(inner));
+            let bomb = PanicsOnDrop("the body's destructor");
+            let mut turns = Box::pin(settle());
+            poll_fn(move |cx| {
+                let _owned = (&task, &bomb);
+                turns.as_mut().poll(cx).map(|()| Ok(()))
+            })
+        };
+        let runner: Task<Outcome<()>> = create_task(Group::scope(body));
+        let panic = runner.await.unwrap_err().into_panic();
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"the body's destructor"));
+        log.say("over");
+    });
+    assert_eq!(seen.take(), ["cleaned up", "over"]);
+}
+
 /// CPython test_taskgroups: test_taskgroup_23, test_taskgroup_24
 #[test]
 fn tasks_make_more_tasks_while_the_scope_waits() {
@@ -827,7 +889,7 @@ fn dropping_the_scope_cancels_the_tasks() {
             let _guard = OnDrop(inner, "body dropped");
             pending::<Result<(), Oops>>().await
         }));
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             assert!(scope.as_mut().poll(cx).is_pending());
             Poll::Ready(())
         })

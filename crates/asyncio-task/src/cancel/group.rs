@@ -7,6 +7,7 @@
 use super::node::Node;
 use super::scope::{Slot, poll_scope};
 use super::tree::{Kind, Request};
+use crate::panics;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -32,7 +33,7 @@ impl GroupDomain {
         }
     }
 
-    /// Polls the body, which is emptied when it ends; `None` if a request has ended it.
+    /// Polls the body, which is emptied when it ends; `None` if a request has ended it. A panic of it, also of its destructor, is how it ended.
     ///
     /// # Panics
     ///
@@ -41,24 +42,22 @@ impl GroupDomain {
         &mut self,
         mut body: Pin<&mut Option<F>>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<F::Output>> {
+    ) -> Poll<Option<std::thread::Result<F::Output>>> {
         let GroupDomain { slot, kept } = self;
         poll_scope(slot, Kind::Scope, |scope| {
             let mut scope = scope.expect("a TaskGroup cannot determine the parent task");
             let mut request = scope.take();
             if request.is_none() {
-                let inside = body.as_mut().as_pin_mut();
-                let inside = inside.expect("the body of a group was polled again");
-                if let Poll::Ready(output) = scope.inside(|| inside.poll(cx)) {
-                    scope.inside(|| body.set(None));
-                    return Poll::Ready(Some(output));
+                if let Poll::Ready(ended) = scope.inside(|| panics::poll_caught(body.as_mut(), cx))
+                {
+                    return Poll::Ready(Some(ended));
                 }
                 request = scope.waits(cx.waker());
             }
             let Some(request) = request else { return Poll::Pending };
             keep(scope.node(), request, kept);
-            scope.inside(|| body.set(None));
-            Poll::Ready(None)
+            let dropped = scope.inside(|| panics::drop_caught(body));
+            Poll::Ready(dropped.err().map(Err))
         })
     }
 

@@ -3,10 +3,9 @@
 use super::{Failure, Panic, Shared, TaskGroup, report};
 use crate::exception_group::ExceptionGroup;
 use asyncio_task::GroupDomain;
-use pin_project_lite::pin_project;
 use std::convert::Infallible;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -37,7 +36,7 @@ impl<'a, E: Send + 'static, R> Scope<'a, E, R> {
 
     pub(super) fn poll<F>(
         &mut self,
-        body: Pin<&mut Option<CatchPanic<F>>>,
+        body: Pin<&mut Option<F>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<R, ExceptionGroup<E>>>
     where
@@ -54,11 +53,7 @@ impl<'a, E: Send + 'static, R> Scope<'a, E, R> {
         Poll::Pending
     }
 
-    fn poll_body<F>(
-        &mut self,
-        mut body: Pin<&mut Option<CatchPanic<F>>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<()>
+    fn poll_body<F>(&mut self, mut body: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Poll<()>
     where
         F: Future<Output = Result<R, E>>,
     {
@@ -153,25 +148,5 @@ impl<E: Send + 'static, R> Drop for Scope<'_, E, R> {
         let errors = errors.into_iter().map(Failure::Error);
         let failures = errors.chain(panics.into_iter().map(Failure::Panic));
         failures.for_each(|failure| report("a TaskGroup was dropped with a failed task", failure));
-    }
-}
-
-pin_project! {
-    /// Turns a panic of the body into a value.
-    pub(super) struct CatchPanic<F> {
-        #[pin]
-        pub(super) future: F,
-    }
-}
-
-impl<F: Future> Future for CatchPanic<F> {
-    type Output = std::thread::Result<F::Output>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let future = self.project().future;
-        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
     }
 }

@@ -43,6 +43,15 @@ impl Drop for OnDrop {
     }
 }
 
+/// Panics with this text when it is dropped.
+pub(crate) struct PanicsOnDrop(pub(crate) &'static str);
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        std::panic::panic_any(self.0);
+    }
+}
+
 /// Waits for ever, and says when it is dropped.
 pub(crate) fn endless(log: &Log, what: &'static str) -> impl Future<Output = ()> + Send + use<> {
     let dropped = OnDrop(log.clone(), what);
