@@ -8,7 +8,8 @@ use asyncio::{
     timeout_at, timeout_scope, uncancellable, with_finally, yield_now,
 };
 use settle::settle;
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
+use std::panic::panic_any;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
@@ -44,7 +45,7 @@ impl Drop for OnDrop {
 async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
     let (mut a, mut b) = (pin!(a), pin!(b));
     let (mut a_out, mut b_out) = (None, None);
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         if a_out.is_none() {
             if let Poll::Ready(output) = a.as_mut().poll(cx) {
                 a_out = Some(output);
@@ -64,7 +65,7 @@ async fn both<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
 /// The first to be ready wins; the other is dropped.
 async fn first<A: Future>(a: A, b: impl Future<Output = A::Output>) -> A::Output {
     let (mut a, mut b) = (pin!(a), pin!(b));
-    std::future::poll_fn(|cx| match a.as_mut().poll(cx) {
+    poll_fn(|cx| match a.as_mut().poll(cx) {
         Poll::Ready(output) => Poll::Ready(output),
         Poll::Pending => b.as_mut().poll(cx),
     })
@@ -188,6 +189,46 @@ fn finally_runs_on_value_cancel_and_panic_and_a_second_cancel_waits() {
             0 | 1 => assert!(outcome.unwrap_err().is_cancelled()),
             _ => assert!(outcome.is_err()),
         }
+    }
+}
+
+/// As the body is dropped by a cancellation, or when it has its value or has panicked.
+#[test]
+fn finally_runs_after_a_panic_of_the_body_s_destructor() {
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic_any("the destructor");
+        }
+    }
+
+    for kind in 0..3 {
+        let log = Log::default();
+        let seen = log.clone();
+        let outcome = run(async move {
+            let bomb = Bomb;
+            let body = poll_fn(move |_| {
+                let _owned = &bomb;
+                match kind {
+                    0 => Poll::Pending,
+                    1 => Poll::Ready(()),
+                    _ => panic_any("the body"),
+                }
+            });
+            let task = create_task(with_finally(body, move || async move {
+                log.say("clean-up begins");
+                settle().await;
+                log.say("clean-up ends");
+            }));
+            settle().await;
+            task.cancel();
+            task.await
+        });
+        assert_eq!(seen.take(), ["clean-up begins", "clean-up ends"], "kind {kind}");
+        let panic = outcome.unwrap_err().into_panic();
+        let first = if kind < 2 { "the destructor" } else { "the body" };
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&first), "kind {kind}");
     }
 }
 
@@ -500,7 +541,7 @@ fn a_scope_that_moves_to_another_task_answers_there() {
         let (sender, receiver) = std::sync::mpsc::channel();
         let mut scope = Box::pin(catch_cancelled(pending::<()>()));
         let first = create_task(async move {
-            std::future::poll_fn(|cx| {
+            poll_fn(|cx| {
                 assert!(scope.as_mut().poll(cx).is_pending());
                 Poll::Ready(())
             })
@@ -534,7 +575,7 @@ fn aborting_asks_nobody() {
 
 /// Polls a future once, which must not end, with the waker of this task.
 async fn poll_once<F: Future>(mut future: std::pin::Pin<&mut F>) {
-    std::future::poll_fn(|cx| {
+    poll_fn(|cx| {
         assert!(future.as_mut().poll(cx).is_pending());
         Poll::Ready(())
     })
@@ -579,7 +620,7 @@ fn a_panic_in_a_first_poll_leaves_nobody_behind_who_is_asked() {
             poll_once(inner.as_mut()).await;
             panic!("in the first poll");
         }));
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             let poll = std::panic::AssertUnwindSafe(|| panics.as_mut().poll(cx));
             assert!(std::panic::catch_unwind(poll).is_err());
             Poll::Ready(())

@@ -4,9 +4,10 @@ use super::node::{current_id, raise_here};
 use super::scope::{Slot, poll_scope};
 use super::tree::{Kind, Request};
 use crate::error::CancelledError;
+use crate::panics;
 use pin_project_lite::pin_project;
 use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -159,7 +160,7 @@ impl CancelledError {
 ///
 /// # Panics
 ///
-/// Resumes a panic of the body after the clean-up.
+/// Resumes a panic of the body, also of its destructor, after the clean-up.
 ///
 /// # Python
 ///
@@ -169,20 +170,21 @@ where
     F: Future,
     C: Future<Output = ()>,
 {
-    let outcome = catch_cancelled(CatchPanic { future: body }).await;
+    // Round the scope, as that drops the body, which may panic too.
+    let outcome = CatchPanic { future: Some(catch_cancelled(body)) }.await;
     uncancellable(cleanup()).await;
     match outcome {
         Ok(Ok(output)) => output,
-        Ok(Err(panic)) => resume_unwind(panic),
-        Err(cancelled) => cancelled.propagate().await,
+        Ok(Err(cancelled)) => cancelled.propagate().await,
+        Err(panic) => resume_unwind(panic),
     }
 }
 
 pin_project! {
-    /// Turns a panic of the future into a value.
+    /// Turns a panic of the future, also of its destructor, into a value.
     struct CatchPanic<F> {
         #[pin]
-        future: F,
+        future: Option<F>,
     }
 }
 
@@ -190,10 +192,6 @@ impl<F: Future> Future for CatchPanic<F> {
     type Output = std::thread::Result<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let future = self.project().future;
-        match catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
+        panics::poll_caught(self.project().future, cx)
     }
 }
