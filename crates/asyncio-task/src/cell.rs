@@ -174,7 +174,8 @@ where
         unsafe { Self::of(task).replace_future(Err(error)) }
     }
 
-    /// Drops what is in the stage, in place, and stores the outcome. A destructor that panics makes the task one that panicked.
+    /// Drops what is in the stage, in place, and stores the outcome. A destructor that panics makes the task one that panicked, or failed if it
+    /// says so.
     ///
     /// # Safety
     ///
@@ -182,10 +183,10 @@ where
     unsafe fn replace_future(&self, output: Result<F::Output, JoinError>) {
         let output = match self.clear_stage() {
             Ok(()) => output,
-            Err(panic) => {
+            Err(thrown) => {
                 // The value has no reader any more; should its destructor panic too, the first panic is the one to tell.
                 panics::contain(|| drop(output));
-                Err(JoinError::panicked(panic))
+                Err(panics::ended_in_drop(thrown))
             }
         };
         // SAFETY: the stage is the caller's, and empty.

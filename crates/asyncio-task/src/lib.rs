@@ -60,7 +60,7 @@ pub use id::{TaskId, numbered_anew};
 pub use into_task::{IntoTask, Spawn};
 pub use list::TaskList;
 pub use members::{Members, Phase};
-pub use panics::{contain, panic_text};
+pub use panics::{contain, fail_in_drop, panic_text};
 pub use ready::Ready;
 pub use runnable::{Ran, Runnable};
 pub use schedule::{

@@ -4,7 +4,7 @@ use crate::error::JoinError;
 use crate::schedule::Host;
 use std::any::Any;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -64,6 +64,22 @@ pub(crate) fn poll_caught<F: Future>(
 /// Drops a future where it is; gives the panic of its destructor.
 pub(crate) fn drop_caught<F>(mut future: Pin<&mut Option<F>>) -> std::thread::Result<()> {
     catch_unwind(AssertUnwindSafe(|| future.set(None)))
+}
+
+/// Thrown by the destructor of a task's future, for the task to end with this.
+struct Failed(JoinError);
+
+/// The task whose future is being dropped ends with `error`. For the destructor of that very future, when it is not dropped in a panic.
+pub fn fail_in_drop(error: JoinError) -> ! {
+    resume_unwind(Box::new(Failed(error)))
+}
+
+/// What a task ends with whose future's destructor has thrown this.
+pub(crate) fn ended_in_drop(thrown: Box<dyn Any + Send>) -> JoinError {
+    match thrown.downcast::<Failed>() {
+        Ok(failed) => failed.0,
+        Err(panic) => JoinError::panicked(panic),
+    }
 }
 
 /// Payloads that panic one out of the other before the rest is leaked.

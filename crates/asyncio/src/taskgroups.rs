@@ -90,7 +90,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     ///
     /// # Panics
     ///
-    /// Outside tasks. Resumes the first panic of a task or of the body, also of the body's destructor, when all have ended.
+    /// Outside tasks. Resumes the first panic of a task or of the body, also of its destructor, when all have ended.
     ///
     /// # Examples
     ///
@@ -205,7 +205,8 @@ impl<E: Send + 'static> TaskGroup<E> {
     }
 
     fn child<F, C>(self, future: F, into_outcome: C) -> Child<F, C, E> {
-        Child { future, into_outcome, membership: Membership { group: self, key: Key::NONE } }
+        let membership = Membership { group: self, key: Key::NONE };
+        Child { future: Some(future), into_outcome, membership }
     }
 
     /// As [`make`](Self::make), where the task may have its first turn before it is known.

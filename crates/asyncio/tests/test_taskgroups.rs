@@ -8,7 +8,8 @@ mod together;
 
 use asyncio::{
     ExceptionGroup, Task, TaskBuilder, TaskGroup, catch_cancelled, create_task, current_task,
-    eager_task_factory, get_running_loop, run, secs, sleep, timeout, with_finally, yield_now,
+    eager_task_factory, get_running_loop, run, secs, sleep, timeout, uncancellable, with_finally,
+    yield_now,
 };
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
@@ -605,6 +606,39 @@ fn a_panic_of_the_finished_body_s_destructor_cancels_the_tasks_and_waits_for_the
         log.say("over");
     });
     assert_eq!(seen.take(), ["cleaned up", "over"]);
+}
+
+/// What goes wrong as a task is cancelled, by whomever, is a failure of it, and so is what goes wrong after it has its value.
+#[test]
+fn a_panic_of_a_task_s_destructor_is_its_failure() {
+    for cancelled_by_group in [Some(false), Some(true), None] {
+        let log = Log::default();
+        let seen = log.clone();
+        run(async move {
+            let inner = log.clone();
+            let runner: Task<Outcome<()>> = create_task(Group::scope(async move |tg| {
+                tg.spawn(slow_to_clean_up(inner)).detach();
+                settle().await;
+                let bomb = PanicsOnDrop("the task's destructor");
+                let task = tg.spawn(poll_fn(move |_| {
+                    let _owned = &bomb;
+                    if cancelled_by_group.is_some() { Poll::Pending } else { Poll::Ready(()) }
+                }));
+                match cancelled_by_group {
+                    Some(true) => tg.cancel(),
+                    Some(false) => assert!(task.cancel()),
+                    None => {}
+                }
+                let error = uncancellable(task).await.unwrap_err();
+                assert!(error.is_failed(), "{error}");
+                pending().await
+            }));
+            let panic = runner.await.unwrap_err().into_panic();
+            assert_eq!(panic.downcast_ref::<&str>(), Some(&"the task's destructor"));
+            log.say("over");
+        });
+        assert_eq!(seen.take(), ["cleaned up", "over"], "by the group: {cancelled_by_group:?}");
+    }
 }
 
 /// CPython test_taskgroups: test_taskgroup_23, test_taskgroup_24
