@@ -801,9 +801,9 @@ where
     lp.spawn(poll_fn(move |cx| {
         race();
         members.set_waiter(cx.waker());
-        if members.take_news() {
+        if members.has_news() && domain.cancel() {
+            members.take_news();
             said.lock().unwrap().push("strike");
-            domain.cancel();
         }
         domain.poll_body(body.as_mut(), cx).map(|ended| ended.map(Result::unwrap).is_none())
     }))

@@ -7,9 +7,9 @@
 mod together;
 
 use asyncio::{
-    ExceptionGroup, Task, TaskBuilder, TaskGroup, catch_cancelled, create_task, current_task,
-    eager_task_factory, get_running_loop, run, secs, sleep, timeout, uncancellable, with_finally,
-    yield_now,
+    ExceptionGroup, Task, TaskBuilder, TaskGroup, Yielder, async_generator, catch_cancelled,
+    create_task, current_task, eager_task_factory, get_running_loop, run, secs, sleep, timeout,
+    uncancellable, with_finally, yield_now,
 };
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
@@ -799,6 +799,80 @@ fn a_task_may_cancel_its_own_group_and_is_cancelled_itself() {
         assert_eq!(outcome.unwrap_err().message(), "the TaskGroup was cancelled");
         assert!(task.unwrap().cancelled());
     });
+}
+
+/// Contract chapter 5: what ends the group before the body's first turn interrupts the body at its first wait, and lets it clean up.
+#[test]
+fn a_group_that_is_ended_before_its_body_starts_interrupts_it_at_its_first_wait() {
+    for kind in ["cancelled", "a task failed", "a task failed eagerly"] {
+        let log = Log::default();
+        let seen = log.clone();
+        run(async move {
+            if kind == "a task failed eagerly" {
+                get_running_loop().set_task_factory(Some(eager_task_factory));
+            }
+            let inner = log.clone();
+            let body = |tg: &Group| {
+                match kind {
+                    "cancelled" => tg.cancel(),
+                    _ => tg.create_task(crash_after(0, Oops::Value)).detach(),
+                }
+                async move {
+                    inner.say("started");
+                    let caught = catch_cancelled(pending::<()>()).await;
+                    inner.say("interrupted");
+                    yield_now().await;
+                    inner.say("cleaned up");
+                    caught.unwrap_err().propagate().await
+                }
+            };
+            let outcome: Outcome<()> = Group::scope(body).await;
+            let errors: &[Oops] = if kind == "cancelled" { &[] } else { &[Oops::Value] };
+            assert_eq!(outcome.unwrap_err().exceptions(), errors);
+            assert_eq!(current_task().unwrap().cancelling(), 0);
+            get_running_loop().set_task_factory(None::<fn(TaskBuilder) -> TaskBuilder>);
+        });
+        assert_eq!(seen.take(), ["started", "interrupted", "cleaned up"], "{kind}");
+    }
+    // Without a scope inside that has a say.
+    let outcome: Outcome<()> = run(Group::scope(|tg: &Group| {
+        tg.cancel();
+        pending()
+    }));
+    assert_eq!(outcome.unwrap_err().message(), "the TaskGroup was cancelled");
+}
+
+/// A group in the body of a generator is ended while that stands still: nobody else is interrupted, and the body is at its first wait after.
+#[test]
+fn a_group_that_fails_in_a_generator_at_rest_interrupts_its_body_only() {
+    let log = Log::default();
+    let seen = log.clone();
+    run(async move {
+        let gate: asyncio::Future<()> = asyncio::Future::new();
+        let opened = gate.clone();
+        let mut generator = async_generator(|items: Yielder<u32>| async move {
+            let outcome: Outcome<()> = Group::scope(async |tg| {
+                let crash = async {
+                    opened.await.unwrap();
+                    Err(Oops::Value)
+                };
+                tg.create_task::<(), _>(crash).detach();
+                items.put(1).await;
+                let caught = catch_cancelled(pending::<()>()).await;
+                log.say("interrupted");
+                caught.unwrap_err().propagate().await
+            })
+            .await;
+            assert_eq!(outcome.unwrap_err().exceptions(), [Oops::Value]);
+            items.put(2).await;
+        });
+        assert_eq!(generator.next().await, Some(1));
+        gate.set_result(()).unwrap();
+        settle().await;
+        assert_eq!(generator.next().await, Some(2));
+        assert!(catch_cancelled(yield_now()).await.is_ok());
+    });
+    assert_eq!(seen.take(), ["interrupted"]);
 }
 
 /// CPython test_taskgroups: test_cancelling_level_preserved

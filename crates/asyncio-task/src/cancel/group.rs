@@ -26,11 +26,12 @@ impl GroupDomain {
         GroupDomain { slot: Slot::new(), kept: Vec::new() }
     }
 
-    /// Asks the body to end; it must be polled afterwards.
-    pub fn cancel(&mut self) {
-        if let Some(node) = self.slot.get() {
-            node.cancel_inside(None, true);
-        }
+    /// Asks the body to end; it must be polled afterwards. False if it has not waited in this place yet, so that nothing inside it could have a say: ask
+    /// again when it has.
+    #[must_use]
+    pub fn cancel(&mut self) -> bool {
+        let node = self.slot.get().filter(|node| node.is_here());
+        node.map(|node| node.cancel_inside(None, true)).is_some()
     }
 
     /// Polls the body, which is emptied when it ends; `None` if a request has ended it. A panic of it, also of its destructor, is how it ended.

@@ -60,16 +60,16 @@ impl<'a, E: Send + 'static, R> Scope<'a, E, R> {
         let members = &self.group.0.members;
         members.set_waiter(cx.waker());
         loop {
-            // Before the body runs again, if it is asked to end it is.
-            if members.take_news() {
-                self.domain.cancel();
+            // Before the body runs again, if it is asked to end it is; in its first poll, after that.
+            if members.has_news() && self.domain.cancel() {
+                members.take_news();
             }
             match self.domain.poll_body(body.as_mut(), cx) {
                 Poll::Ready(ended) => {
                     self.body_ended(ended);
                     return Poll::Ready(());
                 }
-                // It may have cancelled its own group.
+                // It may have cancelled its own group, or could not be asked before.
                 Poll::Pending if !members.has_news() => return Poll::Pending,
                 Poll::Pending => {}
             }
