@@ -144,11 +144,12 @@ impl Runnable {
                 break;
             }
             record.offered.set(true);
-            if self.poll() {
+            // What ends the task from inside comes before a request that nobody took.
+            if self.poll() || self.is_asked_to_end() {
                 return true;
             }
             if !record.offered.replace(false) {
-                return self.is_asked_to_end();
+                return false;
             }
             awaits = record.plain_await.replace(0) != 0;
         }

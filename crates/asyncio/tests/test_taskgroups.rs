@@ -14,6 +14,7 @@ use asyncio::{
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use together::{Log, OnDrop, Oops, PanicsOnDrop, run_in_order, settle};
@@ -606,6 +607,31 @@ fn a_panic_of_the_finished_body_s_destructor_cancels_the_tasks_and_waits_for_the
         log.say("over");
     });
     assert_eq!(seen.take(), ["cleaned up", "over"]);
+}
+
+/// A task that fails in the very turn in which it is asked to end, and drops what it awaited unasked, has failed.
+#[test]
+fn a_task_that_fails_as_it_is_cancelled_has_failed() {
+    run(async {
+        let outcome: Outcome<()> = Group::scope(async |tg| {
+            let (mut awaited, mut is_first) = (Some(create_task(pending::<()>())), true);
+            let task: Task<()> = tg.create_task(poll_fn(move |cx| {
+                if std::mem::take(&mut is_first) {
+                    assert!(Pin::new(awaited.as_mut().unwrap()).poll(cx).is_pending());
+                    return Poll::Pending;
+                }
+                awaited = None;
+                Poll::Ready(Err(Oops::Value))
+            }));
+            settle().await;
+            assert!(task.cancel());
+            let error = uncancellable(task).await.unwrap_err();
+            assert!(error.is_failed(), "{error}");
+            Ok(())
+        })
+        .await;
+        assert_eq!(outcome.unwrap_err().exceptions(), [Oops::Value]);
+    });
 }
 
 /// What goes wrong as a task is cancelled, by whomever, is a failure of it, and so is what goes wrong after it has its value.
