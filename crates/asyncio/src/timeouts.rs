@@ -3,9 +3,10 @@
 use crate::events::now;
 use crate::executors::ConcurrentFuture;
 use crate::gather::{Gather, GatherAll};
+use crate::in_place::scope::ScopedTask;
 use crate::tasks::Task;
 use asyncio_base::sync::Mutex;
-use asyncio_task::{CancelOnDrop, Polled, Shield, TimeoutDomain};
+use asyncio_task::{CancelOnDrop, Finished, Polled, Shield, TimeoutDomain};
 use asyncio_timer::{Sleep, sleep_until};
 use pin_project_lite::pin_project;
 use std::any::type_name;
@@ -58,6 +59,8 @@ fn is_under_way<F>() -> bool {
     }
     let known = [
         head::<Task<()>>(),
+        head::<Finished<'_>>(),
+        head::<ScopedTask<()>>(),
         head::<CancelOnDrop<()>>(),
         head::<crate::Future<()>>(),
         head::<Shield<Task<()>>>(),
@@ -156,7 +159,8 @@ pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::Int
 }
 
 /// As [`timeout`], where `None` waits for as long as it takes, and no time at all means: look only. Then a task, a [`Future`](crate::Future) or a
-/// gather that is not done is cancelled and waited for, and any other future is dropped without a line of it run.
+/// gather that is not done is cancelled and waited for, a task that is only borrowed is left alone, and any other future is dropped without a line of it
+/// run.
 ///
 /// # Examples
 ///

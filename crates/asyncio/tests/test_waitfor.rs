@@ -3,8 +3,8 @@
 mod together;
 
 use asyncio::{
-    Future, TimeoutError, catch_cancelled, create_task, get_running_loop, run, secs, shield, sleep,
-    wait_for, with_finally,
+    Future, TimeoutError, catch_cancelled, create_task, get_running_loop, run, scope, secs, shield,
+    sleep, wait_for, with_finally, yield_now,
 };
 use std::future::pending;
 use std::time::Duration;
@@ -19,7 +19,23 @@ fn one_that_is_done_needs_no_time() {
         assert_eq!(wait_for(future, Duration::ZERO).await.unwrap().unwrap(), "done");
         let task = create_task(async { 1 });
         settle().await;
+        // A look at a task that is done, and one that is not, which is left alone.
+        assert_eq!(wait_for(&task, Duration::ZERO).await, Ok(()));
+        assert_eq!(wait_for(&task.handle(), Duration::ZERO).await, Ok(()));
+        let other = create_task(pending::<()>());
+        settle().await;
+        assert_eq!(wait_for(&other, Duration::ZERO).await, Err(TimeoutError::default()));
+        assert_eq!(other.cancelling(), 0);
         assert_eq!(wait_for(task, Duration::ZERO).await.unwrap().unwrap(), 1);
+        // A child of a scope.
+        let child = scope(async |scope| {
+            let child = scope.spawn(async { 2 });
+            while !child.done() {
+                yield_now().await;
+            }
+            wait_for(child, Duration::ZERO).await
+        });
+        assert_eq!(child.await, Ok(2));
     });
 }
 
