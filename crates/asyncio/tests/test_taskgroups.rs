@@ -773,11 +773,13 @@ fn a_task_factory_is_asked_for_what_the_group_takes() {
 }
 
 /// CPython test_taskgroups: test_taskgroup_cancel_body, test_taskgroup_cancel_before_create_task (3.15)
+///
+/// [C]: the body goes on before the task has its turn.
 #[test]
 fn cancel_ends_the_group_without_an_error() {
     let log = Log::default();
     let seen = log.clone();
-    run(async move {
+    run_in_order(async move {
         let outcome: Outcome<()> = Group::scope(async |tg| {
             tg.create_task(sleeper(log.clone())).detach();
             settle().await;
@@ -1012,11 +1014,13 @@ fn the_handle_of_a_failed_task_says_where_its_error_is() {
 }
 
 /// Contract chapter 5: a scope that is dropped cancels its tasks, which clean up by themselves.
+///
+/// [C]: whoever drops it goes on before they do.
 #[test]
 fn dropping_the_scope_cancels_the_tasks() {
     let log = Log::default();
     let seen = log.clone();
-    run(async move {
+    run_in_order(async move {
         let inner = log.clone();
         let mut scope = Box::pin(Group::scope(async move |tg| {
             tg.create_task(sleeper(inner.clone())).detach();
