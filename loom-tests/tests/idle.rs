@@ -344,11 +344,40 @@ fn a_refused_worker_leaves_nothing_behind() {
                 Retired::LookAgain => {
                     woken = if crew.has_work() { crew.idle.worker_to_wake() } else { None };
                 }
+                Retired::Shut => unreachable!("the run goes on"),
             }
         }
         crew.wait_for(1);
         crew.end();
         worker.join().unwrap();
+    });
+}
+
+/// The worker that is woken has no thread, and the run ends meanwhile: the end waits for nobody who will never lie down.
+#[test]
+fn a_refused_worker_meets_the_end_of_the_run() {
+    model("idle: a refused worker meets the end of the run", None, || {
+        let crew = Crew::new(2, false);
+        crew.idle.open();
+        let pusher = spawn({
+            let crew = crew.clone();
+            move || {
+                crew.queue[0].store(true, Relaxed);
+                let mut woken = crew.idle.worker_to_wake();
+                while let Some(worker) = woken {
+                    assert_eq!(worker, 1, "worker 0 is up, or ends the run");
+                    woken = match crew.idle.retire(worker) {
+                        Retired::WasAsleep => unreachable!("it was taken to search"),
+                        Retired::InItsPlace(next) => Some(next),
+                        Retired::LookAgain => crew.idle.worker_to_wake(),
+                        Retired::Shut => None,
+                    };
+                }
+            }
+        });
+        crew.idle.shut();
+        crew.idle.wait_until_all_lie(|| false);
+        pusher.join().unwrap();
     });
 }
 

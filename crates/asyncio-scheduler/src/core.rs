@@ -290,7 +290,7 @@ impl Core {
             let retired = self.idle.retire(worker);
             self.report(|reporter| reporter.worker_refused(worker, error));
             match retired {
-                Retired::WasAsleep => return,
+                Retired::WasAsleep | Retired::Shut => return,
                 Retired::InItsPlace(next) => worker = next,
                 Retired::LookAgain => return self.look_again(),
             }

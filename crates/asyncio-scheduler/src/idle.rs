@@ -31,7 +31,8 @@
 //! The run opens the word for worker 0 and shuts it at its end. Shut, nobody is woken: counting up needs the open word, under
 //! the lock. So when worker 0 has waited for the count to become zero, all workers lie, and none gets up; but for one that sleeps in the driver.
 //! That one counts itself up before it gives the right to the driver back, and then lies down once more. So worker 0 waits for both, the count
-//! and the right, and looks at them whenever somebody lies down.
+//! and the right, and looks at them whenever somebody lies down. One that was taken from the list before the end counts until it lies, or
+//! until it is found to have no thread: then nobody takes its place, least of all worker 0, which lies in the list while it waits.
 //!
 //! # Orderings
 //!
@@ -142,20 +143,33 @@ impl Idle {
     }
 
     /// A worker that was to be woken has no thread: it is out. If it was to search, another does in its place: the one returned, or nobody
-    /// (then look at the queues again, as when lying down).
+    /// (then look at the queues again, as when lying down). If the run has ended meanwhile, its end waits for this count, and nobody searches.
     pub fn retire(&self, worker: usize) -> Retired {
         let mut sleepers = self.sleepers.lock();
         if let Some(place) = sleepers.iter().position(|&sleeper| sleeper == worker) {
             sleepers.remove(place);
             return Retired::WasAsleep;
         }
+        if !self.is_open() {
+            self.count_out(AWAKE + SEARCHING);
+            return Retired::Shut;
+        }
         match sleepers.pop() {
             Some(next) => Retired::InItsPlace(next),
             None => {
-                self.word.fetch_sub(AWAKE + SEARCHING, Ordering::AcqRel);
+                self.count_out(AWAKE + SEARCHING);
                 Retired::LookAgain
             }
         }
+    }
+
+    /// Counts down, under the list's lock, and tells the end of the run if that waits for it; what is left.
+    fn count_out(&self, minus: u64) -> Word {
+        let now = Word(self.word.fetch_sub(minus, Ordering::AcqRel) - minus);
+        if !now.is_open() && now.awake() == 0 {
+            self.all_lie.notify_all();
+        }
+        now
     }
 
     /// A worker that lies, and goes on lying while `tell` hears of it.
@@ -204,12 +218,9 @@ impl Idle {
     pub fn lie_down(&self, worker: usize, searching: bool) -> Lie {
         let mut sleepers = self.sleepers.lock();
         let minus = AWAKE + if searching { SEARCHING } else { 0 };
-        let now = Word(self.word.fetch_sub(minus, Ordering::AcqRel) - minus);
+        let now = self.count_out(minus);
         sleepers.push(worker);
         if !now.is_open() {
-            if now.awake() == 0 {
-                self.all_lie.notify_all();
-            }
             return Lie::Shut;
         }
         drop(sleepers);
@@ -281,4 +292,6 @@ pub enum Retired {
     InItsPlace(usize),
     /// Nobody does: look at all queues, and if there is work, wake somebody.
     LookAgain,
+    /// The run has ended: nobody is to be woken.
+    Shut,
 }
