@@ -38,6 +38,8 @@ mod look;
 mod pace;
 pub mod parker;
 pub mod promise;
+#[cfg(all(test, not(asyncio_loom)))]
+mod rehearsal;
 mod right;
 mod room;
 pub mod run_queue;

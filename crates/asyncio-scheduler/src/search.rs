@@ -9,6 +9,7 @@ use crate::driver::Wait;
 use crate::idle::{Lie, Up};
 use crate::parker::Wake;
 use crate::run_queue::Stolen;
+use crate::shard::Shard;
 use crate::worker::Worker;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::{Duration, Instant};
@@ -78,15 +79,35 @@ impl Worker {
         }
     }
 
-    /// Takes what lies with workers that stand still, if it is time for that.
+    /// Takes of what lies with workers that stand still, if it is time for that.
     pub(crate) fn look_after_others(&self, now: Instant) {
-        let pulses = self.core.shards.iter().map(|shard| shard.pulse());
-        for worker in self.rounds.standing_still(now, pulses) {
-            if worker != self.shard.index {
-                // A retry: then it is not so still.
-                let _ = self.core.shards[worker].stealer.steal_half(&self.queue);
-            }
+        if self.rounds.is_due(now) {
+            self.relieve_others();
         }
+    }
+
+    fn relieve_others(&self) {
+        let mut still = self.rounds.standing_still(self.pulses());
+        still.retain(|&worker| worker != self.shard.index);
+        let moving = self.core.workers() - still.len();
+        still.into_iter().for_each(|worker| self.relieve(worker, moving));
+        if self.queue.len() > 1 {
+            self.core.rouse(self.rouse_for_share());
+        }
+    }
+
+    /// Takes from a worker that stands still what each of so many that move would have of it if they shared it: however much lies there, a few
+    /// looks leave none of it behind.
+    fn relieve(&self, worker: usize, moving: usize) {
+        let stealer = &self.core.shards[worker].stealer;
+        let queued = stealer.len();
+        let left = queued - queued.div_ceil(moving);
+        // A retry: then it is not so still.
+        while stealer.len() > left && stealer.steal_half(&self.queue) == Stolen::Some {}
+    }
+
+    fn pulses(&self) -> impl Iterator<Item = u64> {
+        self.core.shards.iter().map(Shard::pulse)
     }
 
     // ----- sleeping
@@ -132,7 +153,7 @@ impl Worker {
 
     fn watch_bound(&self) -> Option<Duration> {
         let core = self.core;
-        let pulse = core.shards.iter().fold(0, |sum: u64, shard| sum.wrapping_add(shard.pulse()));
+        let pulse = self.pulses().fold(0, u64::wrapping_add);
         let others_are_awake = core.idle.is_anybody_awake();
         self.vigil.bound(self.shard.index, &core.watch, pulse, others_are_awake)
     }
@@ -160,5 +181,41 @@ impl Worker {
         let up = self.core.idle.get_up(self.shard.index);
         self.searching.set(up == Some(Up::ToSearch));
         up.is_some()
+    }
+}
+
+#[cfg(all(test, not(asyncio_loom)))]
+mod tests {
+    use crate::rehearsal::Rehearsal;
+    use crate::watch::LOOK;
+    use std::time::Instant;
+
+    #[test]
+    fn one_look_of_the_only_other_worker_takes_all_that_lies_with_one_that_stands_still() {
+        let (workers, now) = (Rehearsal::new(2), Instant::now());
+        workers.queue(1, 1_000);
+        workers.worker(0).look_after_others(now);
+        assert_eq!(workers.queued(), [0, 1_000], "it has moved");
+        workers.worker(0).look_after_others(now + LOOK);
+        assert_eq!(workers.queued(), [1_000, 0]);
+    }
+
+    #[test]
+    fn those_that_move_share_what_lies_with_one_that_stands_still() {
+        let (workers, now) = (Rehearsal::new(3), Instant::now());
+        workers.queue(1, 1_000);
+        let look = |worker: usize, looks| {
+            workers.move_on([0, 2]);
+            workers.worker(worker).look_after_others(now + looks * LOOK);
+        };
+        [0, 2].iter().for_each(|&worker| look(worker, 0));
+        look(0, 1);
+        let queued = workers.queued();
+        assert!((500..532).contains(&queued[0]), "half of it, and no batch more: {queued:?}");
+        for looks in 1..10 {
+            [0, 2].iter().for_each(|&worker| look(worker, looks));
+        }
+        let queued = workers.queued();
+        assert!(queued[1] == 0 && queued[2] >= 250, "{queued:?}");
     }
 }

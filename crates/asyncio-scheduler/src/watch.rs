@@ -3,7 +3,8 @@
 //! A worker that queues one entry for itself, or lets the driver go in order to run something, tells nobody: it will be back at once. If it is
 //! not, because what it runs computes or blocks, then the *watcher* finds the entry, the timers and the descriptors. The watcher is
 //! one sleeper whose sleep is bounded by [`LOOK`], wherever it sleeps; woken sooner, again and again, it looks as often. A worker about to run something looks whether there is a watcher, a mere
-//! load, and else appoints a sleeper. Where nobody sleeps, the busy ones look after each other ([`Rounds`]).
+//! load, and else appoints a sleeper. Where nobody sleeps, the busy ones look after each other ([`Rounds`]), and each takes its share of all
+//! that lies with one that stands still.
 //!
 //! The watcher looks as long as another worker is awake or something moves: each worker counts its passes. A loop that stood still
 //! between two looks needs no watcher; so an idle loop wakes nobody, and a loop with little to do appoints none for each event. Who lies down
@@ -158,15 +159,8 @@ impl Rounds {
         is_due
     }
 
-    /// Those that have not begun a pass since the last look, if a look is due.
-    pub(crate) fn standing_still(
-        &self,
-        now: Instant,
-        pulses: impl Iterator<Item = u64>,
-    ) -> Vec<usize> {
-        if !self.is_due(now) {
-            return Vec::new();
-        }
+    /// Those that have not begun a pass since this was asked last.
+    pub(crate) fn standing_still(&self, pulses: impl Iterator<Item = u64>) -> Vec<usize> {
         let mut known = self.pulses.borrow_mut();
         let pairs = known.iter_mut().zip(pulses).enumerate();
         let same =

@@ -1,0 +1,106 @@
+//! Several workers on one thread, for tests of what one of them does beside the others. Nobody else is there: what does not happen by a call from
+//! the test does not happen.
+
+use crate::driver::{Driver, Join, Reporter, Wait};
+use crate::event_loop::Loop;
+use crate::lane::Panicked;
+use crate::run_queue::Entry;
+use crate::worker::{Entered, Worker};
+use asyncio_task::{JoinError, TaskHandle, Unretrieved};
+use std::io;
+use std::iter;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A driver that has nothing, and panics if it is to look at the descriptors.
+#[derive(Debug)]
+struct Props;
+
+impl Driver for Props {
+    fn turn(&self, _worker: usize, wait: Wait) {
+        assert!(wait == Wait::TimersOnly, "there are no descriptors");
+    }
+
+    fn unpark(&self) {}
+
+    fn close(&self) {}
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Whoever begins anywhere begins with worker 0.
+    fn random(&self, _bound: usize) -> usize {
+        0
+    }
+
+    fn start_thread(&self, _: String, _: Box<dyn FnOnce() + Send>) -> io::Result<Join> {
+        Err(io::Error::other("no threads here"))
+    }
+
+    fn as_worker(&self, _: usize, _: &mut dyn FnMut()) {
+        unreachable!("no threads here")
+    }
+}
+
+impl Reporter for Props {
+    fn callback_panicked(&self, _: Panicked) {}
+
+    fn task_destroyed(&self, _: TaskHandle) {}
+
+    fn unretrieved(&self, _: Unretrieved, _: &JoinError) {}
+
+    fn worker_refused(&self, _: usize, _: io::Error) {}
+
+    fn destructor_panicked(&self, _: JoinError) {}
+}
+
+/// A loop that does not run, and its workers.
+pub(crate) struct Rehearsal {
+    event_loop: Arc<Loop>,
+    zero: Option<Entered>,
+    others: Vec<Rc<Worker>>,
+}
+
+impl Rehearsal {
+    /// With so many workers, each of which has made a pass.
+    pub(crate) fn new(workers: usize) -> Self {
+        let event_loop = Loop::new(workers, Arc::new(Props), Arc::new(Props));
+        let zero = Worker::enter(&event_loop, 0, false);
+        let played = |index| Worker::played(&event_loop, index, zero.clone());
+        let others = (1..workers).map(played).collect();
+        let rehearsal = Rehearsal { event_loop, zero: Some(zero), others };
+        rehearsal.move_on(0..workers);
+        rehearsal
+    }
+
+    pub(crate) fn worker(&self, index: usize) -> &Worker {
+        let zero = self.zero.iter().map(|zero| &**zero);
+        zero.chain(&self.others).nth(index).expect("there is such a worker")
+    }
+
+    /// These begin a pass.
+    pub(crate) fn move_on(&self, workers: impl IntoIterator<Item = usize>) {
+        workers.into_iter().for_each(|index| self.worker(index).shard.beat());
+    }
+
+    /// So many entries come to lie with a worker.
+    pub(crate) fn queue(&self, worker: usize, entries: usize) {
+        let entries = iter::repeat_with(|| Entry::Ticket).take(entries);
+        entries.for_each(|entry| self.worker(worker).queue.push(entry));
+    }
+
+    /// How many entries lie with each worker.
+    pub(crate) fn queued(&self) -> Vec<usize> {
+        (0..self.event_loop.workers()).map(|index| self.worker(index).queue.len()).collect()
+    }
+}
+
+impl Drop for Rehearsal {
+    fn drop(&mut self) {
+        self.others.drain(..).for_each(Worker::end_played);
+        drop(self.zero.take());
+        self.event_loop.close().expect("no run goes on");
+    }
+}
