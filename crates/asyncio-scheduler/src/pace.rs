@@ -2,13 +2,17 @@
 //!
 //! A look is a system call and costs about as much as [`MOST`] short polls, so that tasks that yield to each other pay little for it. But what
 //! waits for a descriptor must not wait for that many long polls. So the worker measures what its entries take, between two looks, and
-//! aims at one look in [`BETWEEN`]; beside an entry that is [`LONG`] a look costs nothing that counts, and follows each.
+//! aims at one look in [`BETWEEN`]; beside an entry that is [`LONG`] a look costs nothing that counts, and follows each. What comes after a sleep
+//! may be of another kind than what was before, so looks begin close to each other there ([`AFTER_SLEEP`]).
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// Entries that are run between two looks at most.
 pub(crate) const MOST: usize = 61;
+
+/// Entries that are run between two looks at most before any have been measured after a sleep. Who sleeps again sooner makes no look for it.
+const AFTER_SLEEP: usize = 8;
 
 /// The time between two looks that a worker with long entries aims at.
 const BETWEEN: Duration = Duration::from_micros(100);
@@ -59,6 +63,7 @@ impl Pace {
     #[inline]
     pub(crate) fn slept(&self) {
         self.since.set(0);
+        self.interval.set(self.interval.get().min(AFTER_SLEEP));
         self.last.set(None);
     }
 
@@ -120,7 +125,35 @@ mod tests {
         pace.ran(1);
         pace.slept();
         now += Duration::from_secs(1);
-        assert_eq!(round(&pace, &mut now, Duration::from_nanos(100)), 61);
+        let short = Duration::from_nanos(100);
+        let up: Vec<_> = (0..5).map(|_| round(&pace, &mut now, short)).collect();
+        assert_eq!(up, [8, 8, 16, 32, 61]);
         assert_eq!(pace.left(), 61);
+    }
+
+    #[test]
+    fn after_a_sleep_long_entries_bring_the_looks_closer_at_once() {
+        let (pace, mut now) = (Pace::new(), Instant::now());
+        pace.looked(now, now);
+        assert_eq!(round(&pace, &mut now, Duration::from_nanos(100)), 61);
+        pace.slept();
+        let long = Duration::from_millis(1);
+        let looks = [(); 3].map(|()| round(&pace, &mut now, long));
+        assert_eq!(looks, [8, 8, 1], "the first look has nothing to compare with");
+        // What was known to be long stays so.
+        pace.slept();
+        assert_eq!(round(&pace, &mut now, long), 1);
+    }
+
+    /// An echo sleeps after each entry or few, and each sleep is a look.
+    #[test]
+    fn who_sleeps_after_a_few_entries_makes_no_other_look() {
+        let (pace, now) = (Pace::new(), Instant::now());
+        pace.looked(now, now);
+        for _ in 0..100 {
+            pace.slept();
+            pace.ran(AFTER_SLEEP - 1);
+            assert!(!pace.is_due());
+        }
     }
 }
