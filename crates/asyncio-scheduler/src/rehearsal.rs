@@ -11,6 +11,7 @@ use std::io;
 use std::iter;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 /// A driver that has nothing, and panics if it is to look at the descriptors.
@@ -89,6 +90,17 @@ impl Rehearsal {
     pub(crate) fn queue(&self, worker: usize, entries: usize) {
         let entries = iter::repeat_with(|| Entry::Ticket).take(entries);
         entries.for_each(|entry| self.worker(worker).queue.push(entry));
+    }
+
+    /// So many entries come from another thread.
+    pub(crate) fn inject(&self, entries: usize) {
+        let core = self.event_loop.core;
+        let inject = || {
+            for _ in 0..entries {
+                let _nobody_sleeps = core.enqueue(Entry::Ticket);
+            }
+        };
+        thread::scope(|scope| scope.spawn(inject).join()).expect("it only queues");
     }
 
     /// How many entries lie with each worker.

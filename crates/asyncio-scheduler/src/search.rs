@@ -22,19 +22,22 @@ impl Worker {
 
     // ----- searching
 
-    /// Takes work from the injector or from another worker; false if none was found.
+    /// Takes work from the injector or from another worker; false if none was found. Who looks hard begins with all that stand still: one that has
+    /// always an entry and is about to run it would else be what each such look ends with.
     pub(crate) fn search(&self) -> bool {
         if !self.has_others {
             return false;
         }
-        let looks_hard = self.looks_hard.take();
-        if !looks_hard && !self.searching.get() {
+        if self.looks_hard.take() {
+            return self.relieve_others() || self.steal(1);
+        }
+        if !self.searching.get() {
             if !self.core.idle.begin_search() {
                 return false;
             }
             self.searching.set(true);
         }
-        self.steal(if looks_hard { 1 } else { WORTH_STEALING })
+        self.steal(WORTH_STEALING)
     }
 
     /// Tries the injector, then all others, beginning anywhere, until all agree that there is nothing.
@@ -86,7 +89,8 @@ impl Worker {
         }
     }
 
-    fn relieve_others(&self) {
+    /// Takes of what lies with those that stand still; whether there is something to run then.
+    fn relieve_others(&self) -> bool {
         let mut still = self.rounds.standing_still(self.pulses());
         still.retain(|&worker| worker != self.shard.index);
         let moving = self.core.workers() - still.len();
@@ -94,6 +98,7 @@ impl Worker {
         if self.queue.len() > 1 {
             self.core.rouse(self.rouse_for_share());
         }
+        !self.queue.is_empty()
     }
 
     /// Takes from a worker that stands still what each of so many that move would have of it if they shared it: however much lies there, a few
@@ -155,7 +160,12 @@ impl Worker {
         let core = self.core;
         let pulse = self.pulses().fold(0, u64::wrapping_add);
         let others_are_awake = core.idle.is_anybody_awake();
-        self.vigil.bound(self.shard.index, &core.watch, pulse, others_are_awake)
+        let bound = self.vigil.bound(self.shard.index, &core.watch, pulse, others_are_awake);
+        if bound.is_some() {
+            // Its first look compares with this.
+            self.rounds.remember(self.pulses());
+        }
+        bound
     }
 
     /// No run goes on: the worker is to sleep until it is woken, and nobody watches.
@@ -188,7 +198,20 @@ impl Worker {
 mod tests {
     use crate::rehearsal::Rehearsal;
     use crate::watch::LOOK;
+    use crate::worker::Worker;
     use std::time::Instant;
+
+    impl Worker {
+        /// Lies down as the watcher and looks hard when its time is up; `meanwhile` is what the others do until then.
+        fn watch_once(&self, meanwhile: impl FnOnce()) -> bool {
+            self.core.idle.open();
+            assert_eq!(self.watch_bound(), Some(LOOK));
+            self.core.idle.shut();
+            meanwhile();
+            self.looks_hard.set(true);
+            self.search()
+        }
+    }
 
     #[test]
     fn one_look_of_the_only_other_worker_takes_all_that_lies_with_one_that_stands_still() {
@@ -217,5 +240,32 @@ mod tests {
         }
         let queued = workers.queued();
         assert!(queued[1] == 0 && queued[2] >= 250, "{queued:?}");
+    }
+
+    #[test]
+    fn a_hard_look_takes_from_all_that_stand_still_before_one_that_moves() {
+        let workers = Rehearsal::new(4);
+        (1..4).for_each(|worker| workers.queue(worker, 1));
+        assert!(workers.worker(0).watch_once(|| workers.move_on([1])));
+        assert_eq!(workers.queued(), [2, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_hard_look_does_not_end_at_the_injector() {
+        let workers = Rehearsal::new(3);
+        workers.queue(2, 1);
+        workers.inject(1);
+        assert!(workers.worker(0).watch_once(|| workers.move_on([1])));
+        assert_eq!(workers.queued(), [1, 0, 0]);
+        assert!(workers.worker(0).search(), "what was injected is still there");
+        assert_eq!(workers.queued(), [2, 0, 0]);
+    }
+
+    #[test]
+    fn where_none_stands_still_a_hard_look_takes_one_entry_of_who_has_it() {
+        let workers = Rehearsal::new(3);
+        workers.queue(2, 1);
+        assert!(workers.worker(0).watch_once(|| workers.move_on([1, 2])));
+        assert_eq!(workers.queued(), [1, 0, 0]);
     }
 }

@@ -4,7 +4,7 @@
 //! not, because what it runs computes or blocks, then the *watcher* finds the entry, the timers and the descriptors. The watcher is
 //! one sleeper whose sleep is bounded by [`LOOK`], wherever it sleeps; woken sooner, again and again, it looks as often. A worker about to run something looks whether there is a watcher, a mere
 //! load, and else appoints a sleeper. Where nobody sleeps, the busy ones look after each other ([`Rounds`]), and each takes its share of all
-//! that lies with one that stands still.
+//! that lies with one that stands still. The watcher does so too, before it looks anywhere else.
 //!
 //! The watcher looks as long as another worker is awake or something moves: each worker counts its passes. A loop that stood still
 //! between two looks needs no watcher; so an idle loop wakes nobody, and a loop with little to do appoints none for each event. Who lies down
@@ -159,7 +159,13 @@ impl Rounds {
         is_due
     }
 
-    /// Those that have not begun a pass since this was asked last.
+    /// From here on it counts who stands still.
+    pub(crate) fn remember(&self, pulses: impl Iterator<Item = u64>) {
+        let mut known = self.pulses.borrow_mut();
+        known.iter_mut().zip(pulses).for_each(|(known, pulse)| *known = pulse);
+    }
+
+    /// Those that have not begun a pass since this was asked last, or [remembered](Self::remember).
     pub(crate) fn standing_still(&self, pulses: impl Iterator<Item = u64>) -> Vec<usize> {
         let mut known = self.pulses.borrow_mut();
         let pairs = known.iter_mut().zip(pulses).enumerate();
