@@ -338,7 +338,7 @@ fn a_refused_worker_leaves_nothing_behind() {
                 crew.unpark(0);
                 break;
             }
-            match crew.idle.retire(worker) {
+            match crew.idle.retire(worker, || {}) {
                 Retired::WasAsleep => unreachable!("it was taken to search"),
                 Retired::InItsPlace(next) => woken = Some(next),
                 Retired::LookAgain => {
@@ -366,7 +366,7 @@ fn a_refused_worker_meets_the_end_of_the_run() {
                 let mut woken = crew.idle.worker_to_wake();
                 while let Some(worker) = woken {
                     assert_eq!(worker, 1, "worker 0 is up, or ends the run");
-                    woken = match crew.idle.retire(worker) {
+                    woken = match crew.idle.retire(worker, || {}) {
                         Retired::WasAsleep => unreachable!("it was taken to search"),
                         Retired::InItsPlace(next) => Some(next),
                         Retired::LookAgain => crew.idle.worker_to_wake(),
@@ -404,6 +404,17 @@ impl House {
             return None;
         }
         self.watch.hand_over(worker, &self.idle)
+    }
+
+    /// Worker 2 is woken, and has no thread, which is found by the first to ask for it.
+    fn wake_worker_2(&self, asked: &AtomicBool) {
+        if !asked.swap(true, Relaxed) {
+            match self.watch.retire(2, &self.idle) {
+                Retired::WasAsleep => assert_eq!(self.watch.hand_over(2, &self.idle), None),
+                Retired::LookAgain => {}
+                other => unreachable!("none else lies, and the run goes on: {other:?}"),
+            }
+        }
     }
 
     /// The worker lies down; whether its sleep is bounded.
@@ -451,5 +462,24 @@ fn two_who_get_stuck_meet_one_who_lies_down() {
         let (woken_too, is_bounded) = (riser.join().unwrap(), sleeper.join().unwrap());
         let is_woken = [woken, woken_too].contains(&Some(1));
         assert!(is_bounded || is_woken, "worker 1 sleeps without bound");
+    });
+}
+
+/// Two appoint the same worker, which has no thread, and one of them also wants it to search: in the end it does not keep the office.
+#[test]
+fn a_watcher_without_a_thread_meets_one_who_appoints_it() {
+    model("watch: a watcher without a thread meets one who appoints it", None, || {
+        let (house, asked) = (House::new(3), Arc::new(AtomicBool::new(false)));
+        assert_eq!(house.idle.get_up(1), Some(Up::Alone));
+        let thread = spawn({
+            let (house, asked) = (house.clone(), asked.clone());
+            move || {
+                let woken = [house.be_stuck(1), house.idle.worker_to_wake()];
+                woken.into_iter().flatten().for_each(|_| house.wake_worker_2(&asked));
+            }
+        });
+        house.be_stuck(0).into_iter().for_each(|_| house.wake_worker_2(&asked));
+        thread.join().unwrap();
+        assert!(!house.watch.is_kept_from(0), "it keeps the office");
     });
 }

@@ -286,14 +286,16 @@ impl Core {
     #[cold]
     pub(crate) fn wake(&'static self, mut worker: usize) {
         while let Err(error) = self.start_or_unpark(worker) {
-            self.watch.dismiss(worker);
-            let retired = self.idle.retire(worker);
+            let retired = self.watch.retire(worker, &self.idle);
             self.report(|reporter| reporter.worker_refused(worker, error));
-            match retired {
-                Retired::WasAsleep | Retired::Shut => return,
-                Retired::InItsPlace(next) => worker = next,
+            let next = match retired {
+                Retired::WasAsleep => self.watch.hand_over(worker, &self.idle),
+                Retired::InItsPlace(next) => Some(next),
                 Retired::LookAgain => return self.look_again(),
-            }
+                Retired::Shut => None,
+            };
+            let Some(next) = next else { return };
+            worker = next;
         }
     }
 

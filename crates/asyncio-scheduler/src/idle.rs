@@ -144,8 +144,10 @@ impl Idle {
 
     /// A worker that was to be woken has no thread: it is out. If it was to search, another does in its place: the one returned, or nobody
     /// (then look at the queues again, as when lying down). If the run has ended meanwhile, its end waits for this count, and nobody searches.
-    pub fn retire(&self, worker: usize) -> Retired {
+    /// `tell` hears of it under the lock: [nobody appoints](Self::some_sleeper) the worker from then on.
+    pub fn retire(&self, worker: usize, tell: impl FnOnce()) -> Retired {
         let mut sleepers = self.sleepers.lock();
+        tell();
         if let Some(place) = sleepers.iter().position(|&sleeper| sleeper == worker) {
             sleepers.remove(place);
             return Retired::WasAsleep;
@@ -286,7 +288,7 @@ impl Idle {
 /// What becomes of a wake-up for a worker without a thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retired {
-    /// It was to do something else than search.
+    /// It was to watch: let somebody else do so.
     WasAsleep,
     /// This one searches in its place: wake it.
     InItsPlace(usize),

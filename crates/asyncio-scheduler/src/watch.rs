@@ -25,6 +25,10 @@
 //! leaves the list there, so one who was appointed knows it before it runs anything, and hands over in its turn. Who found the office empty
 //! needs no fence: whoever emptied it had one, or did so by the next rule.
 //!
+//! Who was appointed and gets no thread is taken from the list and from the office under one lock, so nobody appoints it once more. Whoever was to
+//! unpark it then appoints the next. If it was to search by then, another is woken for that in its place: that one finds the office empty
+//! when it lies down or runs something.
+//!
 //! # Why the watch does not end too early
 //!
 //! A pass counts before it looks for a watcher. A watcher that sees no new pass gives its office up, sleeps for one more look, and sees
@@ -37,7 +41,7 @@
 //!
 //! Models: `loom-tests/tests/idle.rs`.
 
-use crate::idle::Idle;
+use crate::idle::{Idle, Retired};
 use asyncio_base::sync::{AtomicU64, Ordering, store_load_fence};
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -85,6 +89,11 @@ impl Watch {
     /// Takes the office from whoever has it.
     pub fn vacate(&self) {
         self.0.store(NOBODY, Ordering::Relaxed);
+    }
+
+    /// The worker has no thread: it is out, and does not watch either.
+    pub fn retire(&self, worker: usize, idle: &Idle) -> Retired {
+        idle.retire(worker, || self.dismiss(worker))
     }
 
     /// Takes the office back from one who cannot fill it.

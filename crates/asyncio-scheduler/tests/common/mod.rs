@@ -1,4 +1,4 @@
-//! A loop on a driver without descriptors, clock or threads, and what the tests ask of it.
+//! A loop on a driver without descriptors or clock, and without threads if not told otherwise, and what the tests ask of it.
 #![allow(dead_code, unreachable_pub, missing_docs, missing_debug_implementations)]
 
 use asyncio_base::context::ContextSlot;
@@ -16,6 +16,7 @@ use std::io;
 use std::panic::Location;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 type Action = Box<dyn FnOnce() + Send>;
@@ -89,6 +90,8 @@ pub struct MockDriver {
     turns: Mutex<Vec<Wait>>,
     pub on_close: Mutex<Option<Action>>,
     stopped_at: Mutex<Option<Instant>>,
+    /// How many threads are refused before each is given; else none is.
+    pub refusals: Mutex<Option<usize>>,
     /// Two deadlines and whether there are events, if the next run is to look at them; what lies before 10 is past.
     pub signs: Mutex<Option<Arc<[AtomicU64; 3]>>>,
 }
@@ -131,17 +134,16 @@ impl MockDriver {
         std::mem::take(&mut lock(&self.turns))
     }
 
-    fn sleep(&self) {
+    fn sleep(&self, at_most: Duration) {
         let mut ready = lock(&self.ready);
         if let Some(action) = ready.idle.pop_front() {
             drop(ready);
             action();
             ready = lock(&self.ready);
         }
-        while !ready.ends_a_sleep() {
-            ready = self.changed.wait(ready).unwrap_or_else(PoisonError::into_inner);
-        }
-        ready.unparked = false;
+        let waits = |ready: &mut Ready| !ready.ends_a_sleep();
+        let waited = self.changed.wait_timeout_while(ready, at_most, waits);
+        waited.unwrap_or_else(PoisonError::into_inner).0.unparked = false;
     }
 
     fn run(&self, which: impl Fn(&mut Ready) -> &mut VecDeque<Action>) {
@@ -153,8 +155,10 @@ impl MockDriver {
 impl Driver for MockDriver {
     fn turn(&self, _worker: usize, wait: Wait) {
         lock(&self.turns).push(wait);
-        if wait == Wait::UntilReady {
-            self.sleep();
+        match wait {
+            Wait::UntilReady => self.sleep(Duration::MAX),
+            Wait::AtMost(time) => self.sleep(time),
+            Wait::No | Wait::TimersOnly => {}
         }
         if wait != Wait::TimersOnly {
             self.run(|ready| &mut ready.io);
@@ -190,12 +194,21 @@ impl Driver for MockDriver {
         0
     }
 
-    fn start_thread(&self, _: String, _: Box<dyn FnOnce() + Send>) -> io::Result<Join> {
-        Err(io::Error::other("no threads here"))
+    fn start_thread(&self, name: String, body: Box<dyn FnOnce() + Send>) -> io::Result<Join> {
+        match &mut *lock(&self.refusals) {
+            Some(0) => {
+                let thread = thread::Builder::new().name(name).spawn(body)?;
+                Ok(Box::new(move || thread.join().expect("workers do not panic")))
+            }
+            refusals => {
+                *refusals = refusals.map(|left| left - 1);
+                Err(io::Error::other("no threads here"))
+            }
+        }
     }
 
-    fn as_worker(&self, _: usize, _: &mut dyn FnMut()) {
-        unreachable!("one worker is the thread that runs the loop")
+    fn as_worker(&self, _: usize, work: &mut dyn FnMut()) {
+        work();
     }
 }
 
@@ -285,6 +298,13 @@ impl Rig {
         let driver = Arc::new(MockDriver::default());
         let event_loop = Loop::new(workers, driver.clone(), Arc::new(MockReporter(log.clone())));
         Rig { event_loop, driver, log, is_first: true }
+    }
+
+    /// All get a thread but so many of those that ask first.
+    pub fn with_threads(workers: usize, refusals: usize) -> Self {
+        let rig = Self::with_workers(workers);
+        *lock(&rig.driver.refusals) = Some(refusals);
+        rig
     }
 
     pub fn try_call(&self, function: impl FnOnce() + Send + 'static) -> Result<Handle, LoopClosed> {
