@@ -5,7 +5,7 @@
 //! 3. Every pending task is aborted and its token run, on this thread, as a worker: its future is dropped there.
 //! 4. Each of them is reported.
 //! 5. The driver closes, and with it the timers.
-//! 6. The other workers' threads end; they lay all the while.
+//! 6. The other workers' threads end; they lay all the while. Those that had got none may have one in the next loop.
 //!
 //! # Nothing is left behind
 //!
@@ -50,6 +50,7 @@ impl Loop {
         self.reporting(|| self.driver().close());
         drop(worker);
         self.core.threads.end(&self.core.shards);
+        self.core.idle.take_back();
         self.gate.set_closed();
         self.core.close(self);
         Ok(true)

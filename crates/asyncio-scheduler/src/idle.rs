@@ -102,11 +102,15 @@ impl Idle {
     pub fn new(workers: usize) -> Self {
         Idle {
             word: CachePadded(AtomicU64::new(0)),
-            // The first to be woken is the last of the list.
-            sleepers: CachePadded(Mutex::new((0..workers).rev().collect())),
+            sleepers: CachePadded(Mutex::new(Self::all(workers))),
             all_lie: Condvar::new(),
             workers: workers as u64,
         }
+    }
+
+    /// The list of all workers: the first to be woken is the last of it.
+    fn all(workers: usize) -> Vec<usize> {
+        (0..workers).rev().collect()
     }
 
     // ----- bringing work
@@ -274,6 +278,11 @@ impl Idle {
         let mut sleepers = self.sleepers.lock();
         self.word.fetch_sub(OPEN + AWAKE, Ordering::AcqRel);
         sleepers.push(0);
+    }
+
+    /// Those that were out for want of a thread lie again, as all do; for the next loop, between two runs.
+    pub fn take_back(&self) {
+        *self.sleepers.lock() = Self::all(self.workers as usize);
     }
 
     /// Waits until all lie and nobody is in the driver; for worker 0, after it has shut.

@@ -34,3 +34,14 @@ fn all_are_asked_to_watch_until_one_can() {
     assert_eq!(seen, [REFUSED; 3]);
     assert!(rig.log.take().is_empty());
 }
+
+/// A closed loop's place is taken by the next one with as many workers: there all are asked once more.
+#[test]
+fn who_had_no_thread_may_have_one_in_the_next_loop() {
+    const AS_MANY_AS_NOWHERE_ELSE: usize = 5;
+    for _ in 0..2 {
+        let rig = Rig::with_workers(AS_MANY_AS_NOWHERE_ELSE);
+        rig.run(async {});
+        assert_eq!(rig.log.take(), [REFUSED; AS_MANY_AS_NOWHERE_ELSE - 1]);
+    }
+}
