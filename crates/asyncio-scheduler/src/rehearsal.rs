@@ -11,16 +11,25 @@ use std::io;
 use std::iter;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-/// A driver that has nothing, and panics if it is to look at the descriptors.
-#[derive(Debug)]
-struct Props;
+/// A driver that has nothing to do, counts the looks at the descriptors, and panics if somebody sleeps in it.
+#[derive(Debug, Default)]
+struct Props {
+    looks: AtomicUsize,
+}
 
 impl Driver for Props {
     fn turn(&self, _worker: usize, wait: Wait) {
-        assert!(wait == Wait::TimersOnly, "there are no descriptors");
+        match wait {
+            Wait::TimersOnly => {}
+            Wait::No => {
+                self.looks.fetch_add(1, Ordering::Relaxed);
+            }
+            Wait::UntilReady | Wait::AtMost(_) => panic!("nobody would wake it"),
+        }
     }
 
     fn unpark(&self) {}
@@ -60,6 +69,7 @@ impl Reporter for Props {
 /// A loop that does not run, and its workers.
 pub(crate) struct Rehearsal {
     event_loop: Arc<Loop>,
+    props: Arc<Props>,
     zero: Option<Entered>,
     others: Vec<Rc<Worker>>,
 }
@@ -67,11 +77,12 @@ pub(crate) struct Rehearsal {
 impl Rehearsal {
     /// With so many workers, each of which has made a pass.
     pub(crate) fn new(workers: usize) -> Self {
-        let event_loop = Loop::new(workers, Arc::new(Props), Arc::new(Props));
+        let props = Arc::new(Props::default());
+        let event_loop = Loop::new(workers, props.clone(), props.clone());
         let zero = Worker::enter(&event_loop, 0, false);
         let played = |index| Worker::played(&event_loop, index, zero.clone());
         let others = (1..workers).map(played).collect();
-        let rehearsal = Rehearsal { event_loop, zero: Some(zero), others };
+        let rehearsal = Rehearsal { event_loop, props, zero: Some(zero), others };
         rehearsal.move_on(0..workers);
         rehearsal
     }
@@ -101,6 +112,11 @@ impl Rehearsal {
             }
         };
         thread::scope(|scope| scope.spawn(inject).join()).expect("it only queues");
+    }
+
+    /// How often somebody has looked at the descriptors.
+    pub(crate) fn looks(&self) -> usize {
+        self.props.looks.load(Ordering::Relaxed)
     }
 
     /// How many entries lie with each worker.

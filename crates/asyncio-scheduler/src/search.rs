@@ -120,8 +120,13 @@ impl Worker {
     /// Sleeps in the driver, if nobody else is there, until there may be work. Else worker 0 parks, and for another it is false:
     /// it is to do so outside of the loop.
     pub(crate) fn rest(&self) -> bool {
-        if let Some(_right) = self.core.driving.try_take() {
-            self.rest_in_driver();
+        if let Some(right) = self.core.driving.try_take() {
+            let has_slept = self.rest_in_driver();
+            drop(right);
+            if self.has_others && !has_slept {
+                // Who is kept from its sleep each time would else never look, as it has nothing when its passes begin.
+                self.glance();
+            }
             return true;
         }
         let is_zero = self.shard.index == 0;
@@ -133,17 +138,22 @@ impl Worker {
         is_zero
     }
 
-    /// For the one who has the right to the driver.
-    fn rest_in_driver(&self) {
+    /// For the one who has the right to the driver; false if the run is over or it was unparked before, and has not slept.
+    fn rest_in_driver(&self) -> bool {
         let mut turned = Ok(());
-        if self.lie() && self.shard.parker.begin_drive() {
+        let may_sleep = self.lie();
+        let sleeps = may_sleep && self.shard.parker.begin_drive();
+        if sleeps {
             let wait = self.bound.get().map_or(Wait::UntilReady, Wait::AtMost);
             turned = catch_unwind(AssertUnwindSafe(|| self.turn(wait)));
             self.note(self.shard.parker.end_drive());
             self.pace.slept();
+        } else if may_sleep {
+            self.note(Wake::Unparked);
         }
         self.searching.set(self.core.idle.get_up_anyway(self.shard.index) == Up::ToSearch);
         turned.unwrap_or_else(|panic| resume_unwind(panic));
+        sleeps
     }
 
     /// Counts the worker out; false if the run is over.
@@ -196,6 +206,8 @@ impl Worker {
 
 #[cfg(all(test, not(asyncio_loom)))]
 mod tests {
+    use crate::idle::{Lie, Up};
+    use crate::pace;
     use crate::rehearsal::Rehearsal;
     use crate::watch::LOOK;
     use crate::worker::Worker;
@@ -267,5 +279,19 @@ mod tests {
         workers.queue(2, 1);
         assert!(workers.worker(0).watch_once(|| workers.move_on([1, 2])));
         assert_eq!(workers.queued(), [1, 0, 0]);
+    }
+
+    /// What keeps the watcher from its sleep in the driver keeps it neither from its hard look nor from the descriptors.
+    #[test]
+    fn who_was_unparked_before_it_slept_looks_all_the_same() {
+        let workers = Rehearsal::new(2);
+        let (zero, idle) = (workers.worker(0), &workers.worker(0).core.idle);
+        idle.open();
+        assert_eq!(idle.get_up(1), Some(Up::Alone));
+        zero.pace.ran(pace::MOST);
+        assert!(!zero.shard.parker.unpark() && zero.rest());
+        assert_eq!((zero.looks_hard.get(), workers.looks()), (true, 1));
+        assert_eq!(idle.lie_down(1, false), Lie::LookAgain);
+        idle.shut();
     }
 }
