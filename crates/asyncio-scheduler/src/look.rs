@@ -5,6 +5,7 @@ use crate::pace;
 use crate::run_queue::Entry;
 use crate::signs::{Sign, Signs};
 use crate::worker::Worker;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::iter;
 
@@ -69,9 +70,9 @@ impl Worker {
     /// Lets the driver wake what is ready; then tells others, if that is more than this worker can run at once.
     pub(crate) fn turn(&self, wait: Wait) {
         let queued = self.queue.len();
-        self.batching.set(true);
+        let batching = Batching::begin(&self.batching);
         self.event_loop.driver().turn(self.shard.index, wait);
-        self.batching.set(false);
+        drop(batching);
         if !self.has_others {
             self.take_injected_behind(queued);
         } else if self.queue.len() > 1 {
@@ -90,5 +91,37 @@ impl Worker {
         entries.into_iter().for_each(|entry| self.queue.push(entry));
         self.core.take_injected(&self.queue);
         woken.into_iter().for_each(|entry| self.queue.push(entry));
+    }
+}
+
+/// The worker is in the driver until this is dropped, also by a panic.
+struct Batching<'a>(&'a Cell<bool>);
+
+impl<'a> Batching<'a> {
+    fn begin(batching: &'a Cell<bool>) -> Self {
+        batching.set(true);
+        Batching(batching)
+    }
+}
+
+impl Drop for Batching<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
+#[cfg(all(test, not(asyncio_loom)))]
+mod tests {
+    use crate::driver::Wait;
+    use crate::rehearsal::Rehearsal;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    #[test]
+    fn a_worker_whose_driver_panics_shares_what_it_queues_later() {
+        let workers = Rehearsal::new(2);
+        let worker = workers.worker(1);
+        // Nobody may sleep there.
+        let turned = catch_unwind(AssertUnwindSafe(|| worker.turn(Wait::UntilReady)));
+        assert!(turned.is_err() && !worker.batching.get());
     }
 }
