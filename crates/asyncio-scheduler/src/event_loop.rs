@@ -284,8 +284,15 @@ impl Loop {
 
     /// A worker other than worker 0 cannot go on: the run ends with its panic.
     pub(crate) fn fail(&self, panic: Box<dyn Any + Send>) {
-        *self.failure.lock() = Some(panic);
+        let before = self.failure.lock().replace(panic);
+        self.reporting(|| drop(before));
         self.stop();
+    }
+
+    /// One worker more could not go on when the last run ended by the panic of another: that is told by now, and not what this run ends with.
+    fn forget_failure(&self) {
+        let stale = self.failure.lock().take();
+        self.reporting(|| drop(stale));
     }
 
     /// Goes through the gate; this thread is worker 0 until the guard is dropped.
@@ -305,6 +312,7 @@ impl Loop {
             self.gate.leave();
             return Err(RunError::WrongThread);
         }
+        self.forget_failure();
         let is_real = self.driver().simulation().is_none();
         let alone = is_real && self.is_stopping();
         let worker = self.become_worker(alone);
@@ -424,5 +432,18 @@ impl Drop for Running {
         drop(self.worker.take());
         self.event_loop.stopping.store(false, Ordering::Relaxed);
         self.event_loop.gate.leave();
+    }
+}
+
+#[cfg(all(test, not(asyncio_loom)))]
+mod tests {
+    use crate::rehearsal;
+
+    #[test]
+    fn a_worker_that_fails_when_its_run_has_ended_does_not_end_the_next() {
+        let event_loop = rehearsal::new_loop(2);
+        event_loop.fail(Box::new("of the run before"));
+        event_loop.run_forever().unwrap();
+        event_loop.close().unwrap();
     }
 }

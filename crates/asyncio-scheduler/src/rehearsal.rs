@@ -21,6 +21,17 @@ struct Props {
     looks: AtomicUsize,
 }
 
+impl Props {
+    fn set(self: &Arc<Self>, workers: usize) -> Arc<Loop> {
+        Loop::new(workers, self.clone(), self.clone())
+    }
+}
+
+/// A loop that runs as long as it need not sleep.
+pub(crate) fn new_loop(workers: usize) -> Arc<Loop> {
+    Arc::new(Props::default()).set(workers)
+}
+
 impl Driver for Props {
     fn turn(&self, _worker: usize, wait: Wait) {
         match wait {
@@ -78,7 +89,7 @@ impl Rehearsal {
     /// With so many workers, each of which has made a pass.
     pub(crate) fn new(workers: usize) -> Self {
         let props = Arc::new(Props::default());
-        let event_loop = Loop::new(workers, props.clone(), props.clone());
+        let event_loop = props.set(workers);
         let zero = Worker::enter(&event_loop, 0, false);
         let played = |index| Worker::played(&event_loop, index, zero.clone());
         let others = (1..workers).map(played).collect();
