@@ -483,3 +483,26 @@ fn a_watcher_without_a_thread_meets_one_who_appoints_it() {
         assert!(!house.watch.is_kept_from(0), "it keeps the office");
     });
 }
+
+/// A run begins with the office of the last one: worker 0 empties it and gets stuck, and so does who kept it, while a third lies down.
+#[test]
+fn a_run_that_begins_meets_one_who_lies_down() {
+    model("watch: a run that begins meets one who lies down", Some(3), || {
+        let house = House::new(3);
+        assert_eq!(house.watch.hand_over(0, &house.idle), Some(2));
+        [1, 2].iter().for_each(|&worker| assert_eq!(house.idle.get_up(worker), Some(Up::Alone)));
+        let keeper = spawn({
+            let house = house.clone();
+            move || house.be_stuck(2)
+        });
+        let sleeper = spawn({
+            let house = house.clone();
+            move || house.lie_down(1)
+        });
+        house.watch.vacate();
+        let woken = house.be_stuck(0);
+        let (woken_too, is_bounded) = (keeper.join().unwrap(), sleeper.join().unwrap());
+        let is_woken = [woken, woken_too].contains(&Some(1));
+        assert!(is_bounded || is_woken, "worker 1 sleeps without bound");
+    });
+}

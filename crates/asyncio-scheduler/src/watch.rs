@@ -86,9 +86,11 @@ impl Watch {
         self.0.store(worker as u64, Ordering::Relaxed);
     }
 
-    /// Takes the office from whoever has it.
+    /// Takes the office from whoever has it; for worker 0, before it runs anything.
     pub fn vacate(&self) {
         self.0.store(NOBODY, Ordering::Relaxed);
+        // As when handing over: who lies down then finds it empty, or is seen.
+        store_load_fence();
     }
 
     /// The worker has no thread: it is out, and does not watch either.
