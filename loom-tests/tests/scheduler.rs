@@ -16,8 +16,8 @@ use loom::sync::atomic::AtomicUsize;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{Location, resume_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::task::{Poll, Waker};
 use std::time::Instant;
 use sync_common::{Watched, spawn};
@@ -118,7 +118,9 @@ impl Driver for MockDriver {
     fn close(&self) {}
 
     fn now(&self) -> Instant {
-        Instant::now()
+        // Nothing takes any: else a machine that stands still for a moment would change what is explored.
+        static NOW: OnceLock<Instant> = OnceLock::new();
+        *NOW.get_or_init(Instant::now)
     }
 
     fn random(&self, _bound: usize) -> usize {
