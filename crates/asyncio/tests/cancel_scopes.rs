@@ -172,15 +172,21 @@ fn finally_runs_on_value_cancel_and_panic_and_a_second_cancel_waits() {
         let log = Log::default();
         let seen = log.clone();
         let outcome = run(async move {
+            let (begun, release) = (Arc::new(Event::new()), Arc::new(Event::new()));
+            let released = release.clone();
+            let begins = begun.clone();
             let task = create_task(with_finally(body(kind), move || async move {
                 log.say("clean-up begins");
-                sleep(secs(0.002)).await;
+                begins.set();
+                released.wait().await;
                 log.say("clean-up ends");
             }));
             settle().await;
             task.cancel();
-            settle().await;
+            begun.wait().await;
             task.cancel();
+            settle().await;
+            release.set();
             task.await
         });
         assert_eq!(seen.take(), ["clean-up begins", "clean-up ends"], "kind {kind}");
