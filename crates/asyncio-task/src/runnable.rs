@@ -116,7 +116,8 @@ impl Runnable {
         if seen.has(MUST_CANCEL) {
             return self.turn_cancelled(record, seen.has(AWAITS));
         }
-        self.poll() || self.is_asked_to_end()
+        let is_complete = self.poll();
+        self.has_ended(is_complete)
     }
 
     #[inline]
@@ -145,7 +146,8 @@ impl Runnable {
             }
             record.offered.set(true);
             // What ends the task from inside comes before a request that nobody took.
-            if self.poll() || self.is_asked_to_end() {
+            let is_complete = self.poll();
+            if self.has_ended(is_complete) {
                 return true;
             }
             if !record.offered.replace(false) {
@@ -160,7 +162,7 @@ impl Runnable {
         if record.offered.replace(false) {
             cancel::withdraw_offer(task);
         }
-        is_complete || self.is_asked_to_end()
+        self.has_ended(is_complete)
     }
 
     /// Delivers the recorded request to the task's innermost scopes; without any the task ends, and this is false. An abort asks nobody.
@@ -171,12 +173,20 @@ impl Runnable {
         delivered.map_err(|message| self.fail(cancelled(message))).is_ok()
     }
 
-    /// Whether the task was ended from inside; then the outcome is stored.
+    /// After a poll: whether the task has ended, by itself or from inside; then the outcome is stored.
     #[inline]
-    fn is_asked_to_end(&self) -> bool {
-        // Every poll that waits comes by here, and hardly any task has a scope.
-        if cancel::is_quiet(self.0) {
-            return false;
+    fn has_ended(&self, is_complete: bool) -> bool {
+        // Every poll comes by here, and hardly any task has a scope.
+        if cancel::is_quiet(self.0) { is_complete } else { self.look_at_the_end(is_complete) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn look_at_the_end(&self, is_complete: bool) -> bool {
+        if is_complete {
+            // In the task's word it is found when the task completes.
+            cancel::give_root_back(self.0);
+            return true;
         }
         cancel::take_end(self.0).map(|error| self.fail(error)).is_some()
     }

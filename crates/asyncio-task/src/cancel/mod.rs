@@ -20,7 +20,9 @@ pub use domain::{Domain, Inside};
 pub use forward::Forward;
 pub use group::GroupDomain;
 pub use node::fail_here;
-pub(crate) use node::{deliver, has_nodes, is_quiet, take_end, uncancel, withdraw_offer};
+pub(crate) use node::{
+    deliver, give_root_back, has_nodes, is_quiet, take_end, uncancel, withdraw_offer,
+};
 pub use scopes::{CatchCancelled, Uncancellable, catch_cancelled, uncancellable, with_finally};
 pub use shield::{Shield, Shieldable, shield};
 pub use timeout::{Polled, TimeoutDomain};

@@ -262,6 +262,17 @@ impl Node {
         }
     }
 
+    /// It holds requests back, and is pending: says that it is awaited.
+    pub(crate) fn holds_on(&mut self, waker: &Waker) {
+        self.set_waker(waker);
+        if !is_quiet(self.task.raw()) {
+            self.with_tree(|tree, key| {
+                tree.is_polled(key);
+                ((), Effects::default())
+            });
+        }
+    }
+
     fn change_waker(&mut self, waker: &Waker, is_task: bool) {
         self.is_woken_with_task = is_task;
         // Cloned before the lock is taken, dropped after it is released.
@@ -448,6 +459,11 @@ pub fn fail_here(error: JoinError) {
         let before = with_tree(task, |tree| (tree.failure.replace(error), Effects::default()));
         drop(before);
     }
+}
+
+/// The task has ended although a request was raised out of its outermost scope, which waited for what is busy: it is the task's own again.
+pub(crate) fn give_root_back(task: RawTask) {
+    with_tree(task, |tree| ((), tree.give_root_back()));
 }
 
 /// What a poll that left the task pending says it has to end with: a failure, or a request raised out of its outermost scope.

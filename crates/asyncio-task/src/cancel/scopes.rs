@@ -109,7 +109,7 @@ impl<F: Future> Future for Uncancellable<F> {
             let Some(mut scope) = scope else { return inside.poll(cx) };
             let polled = scope.inside(|| inside.poll(cx));
             if polled.is_pending() {
-                scope.node();
+                scope.node().holds_on(cx.waker());
                 return Poll::Pending;
             }
             this.future.set(None);

@@ -24,8 +24,8 @@
 //! 2. When the last mark of an unanswered request ends with its node, the request goes back to its origin. So it is not lost with a branch of
 //!    `select!` that lost, with a scope that finished just then, or with one that held it back.
 //! 3. A node that holds back stops a request: nothing inside it is marked. It gets the mark, and when it finishes rule 2 applies.
-//! 4. A node that meets two requests keeps the one from further out; the other counts as answered by it. One that has passed a request on
-//!    passes the next one on too.
+//! 4. A node that meets two requests keeps the one from further out; the other shares its fate there. One that has passed a request on passes
+//!    the next one on too.
 //! 5. A raised request takes hold of a node when nothing below is *busy*: holding back, or waiting for the clean-up of a task it forwarded to.
 //! 6. `uncancel` to 0 voids what the task has asked for and no node has taken or passed on: those marks are as if they were not there.
 //! 7. A timeout or group that strikes overrules the timeouts inside it at that moment, whether its request is taken or not: their own requests, when they come
@@ -33,8 +33,8 @@
 //! 8. When a group ends with errors, whoever has asked and was not taken back asks again, wherever that was answered: the outermost domain round the group
 //!    that has struck, else the task. (asyncio: such a group cancels its task again if that has been cancelled.)
 //! 9. A node that has a mark and is not polled in a turn of its task is awaited no more (it is kept somewhere): it is taken out, and its mark ends. One
-//!    with a waker of its own has another turn to be polled in, once. A node that outlives its parent is below the next one outwards until it is
-//!    polled, and finds its place anew.
+//!    with a waker of its own has another turn to be polled in, once. Nor is one awaited that is busy, while requests wait for that, and is not polled in
+//!    two turns. A node that outlives its parent is below the next one outwards until it is polled, and finds its place anew.
 
 use crate::error::JoinError;
 use asyncio_base::slab::{Key, Slab};
@@ -78,6 +78,8 @@ struct Node {
     children: u32,
     kind: Kind,
     mark: Option<Mark>,
+    /// Other requests that it has met: they end as the mark does, rule 4.
+    absorbed: Vec<Key>,
     /// At a clean-up that what is raised past it waits for: a forwarding node that has passed its request on, a group whose tasks end.
     busy: bool,
     /// A forwarding node has met a request that it has not passed on.
@@ -88,6 +90,8 @@ struct Node {
     waker: Option<Waker>,
     /// It is polled when its own waker is called, not in each turn of the task; also while there is no waker, as it has been called.
     has_own_waker: bool,
+    /// The turn in which it was last polled, as far as requests were open.
+    turn: u64,
 }
 
 impl Node {
@@ -104,19 +108,10 @@ pub(crate) struct Mark {
     request: Key,
     /// Raised by a child, not delivered: waits for what is busy below (rule 5).
     raised: bool,
-    /// The turn in which the node was last polled with it, or got it.
+    /// The turn in which the node got it.
     turn: u64,
+    /// The node was polled since.
     is_polled: bool,
-}
-
-impl Mark {
-    /// Rule 9, at the end of this turn.
-    fn is_late(self, node: &Node, turn: u64) -> bool {
-        match node.has_own_waker {
-            true => !self.is_polled && self.turn + 1 < turn,
-            false => self.turn < turn,
-        }
-    }
 }
 
 #[derive(Debug)]
@@ -152,6 +147,7 @@ pub(crate) struct Remains {
     /// To be dropped outside the lock.
     pub(crate) waker: Option<Waker>,
     mark: Option<Mark>,
+    absorbed: Vec<Key>,
     /// It was busy; its parent.
     freed: Option<Option<Key>>,
 }
@@ -159,7 +155,7 @@ pub(crate) struct Remains {
 impl Remains {
     /// Whether they have to be [buried](Tree::bury).
     pub(crate) fn matter(&self) -> bool {
-        self.mark.is_some() || self.freed.is_some()
+        self.mark.is_some() || !self.absorbed.is_empty() || self.freed.is_some()
     }
 }
 
@@ -201,11 +197,13 @@ impl Tree {
             children: 0,
             kind,
             mark: None,
+            absorbed: Vec::new(),
             busy: false,
             fresh: false,
             overruled_by: Key::NONE,
             waker: None,
             has_own_waker: false,
+            turn: self.turn,
         })
     }
 
@@ -269,12 +267,15 @@ impl Tree {
         let node = self.nodes.remove(key)?;
         self.leave_parent(node.parent);
         let mut frees = node.is_busy() && self.has_requests();
+        let mut absorbed = node.absorbed;
         if node.children > 0 {
             self.adopt_children(key, node.parent);
-            frees |= self.has_requests() && self.forget_requests_of(key);
+            let (others, was_busy) = self.forget_requests_of(key);
+            absorbed.extend(others);
+            frees |= was_busy;
         }
         let freed = frees.then_some(node.parent);
-        Some(Remains { waker: node.waker, mark: node.mark, freed })
+        Some(Remains { waker: node.waker, mark: node.mark, absorbed, freed })
     }
 
     /// What outlives the node that was `key` is below the next one outwards.
@@ -301,66 +302,96 @@ impl Tree {
         if let Some(node) = self.nodes.get_mut(key) {
             node.parent = parent;
         }
-        let strays: Vec<(Key, Key)> = self
-            .nodes()
-            .filter(|(inside, _)| self.encloses(key, Some(*inside)))
-            .filter_map(|(inside, node)| Some((inside, self.strayed(inside, node.mark?)?)))
-            .collect();
-        for (node, request) in strays {
-            self.let_go(node);
-            self.end_mark(request, false, &mut effects);
+        let has_strayed = |(inside, node): &(Key, &Node)| {
+            self.encloses(key, Some(*inside)) && node.mark.is_some_and(|m| self.strayed(*inside, m))
+        };
+        let strays: Vec<Key> = self.nodes().filter(has_strayed).map(|(key, _)| key).collect();
+        for node in strays {
+            for request in self.let_go(node).0 {
+                self.end_mark(request, false, &mut effects);
+            }
         }
         effects
     }
 
-    /// The request of a node's mark, if that comes from a domain which is not round it.
-    fn strayed(&self, key: Key, mark: Mark) -> Option<Key> {
-        match self.open.get(mark.request)?.request.origin {
-            Origin::Domain(domain) if !self.encloses(domain, Some(key)) => Some(mark.request),
-            _ => None,
+    /// Whether a node's mark comes from a domain which is not round it.
+    fn strayed(&self, key: Key, mark: Mark) -> bool {
+        match self.open.get(mark.request).map(|open| open.request.origin) {
+            Some(Origin::Domain(domain)) => !self.encloses(domain, Some(key)),
+            _ => false,
         }
     }
 
-    /// Takes a node's mark away; whether it was busy with that.
-    fn let_go(&mut self, key: Key) -> bool {
-        let Some(node) = self.nodes.get_mut(key) else { return false };
-        node.mark = None;
-        node.kind == Kind::Forward && std::mem::take(&mut node.busy)
+    /// Takes a node's mark away; the requests that it was of.
+    fn unmark(&mut self, key: Key) -> Vec<Key> {
+        let Some(node) = self.nodes.get_mut(key) else { return Vec::new() };
+        let mut requests = std::mem::take(&mut node.absorbed);
+        requests.extend(node.mark.take().map(|mark| mark.request));
+        requests
     }
 
-    /// A domain is gone, and with it what it has asked for, also of what outlives it; whether that was busy with it.
-    fn forget_requests_of(&mut self, domain: Key) -> bool {
+    /// As [`unmark`](Self::unmark), of one that is not to answer it: also whether it was busy with that.
+    fn let_go(&mut self, key: Key) -> (Vec<Key>, bool) {
+        let is_forward = |node: &&mut Node| node.kind == Kind::Forward;
+        let forward = self.nodes.get_mut(key).filter(is_forward);
+        let was_busy = forward.is_some_and(|node| std::mem::take(&mut node.busy));
+        (self.unmark(key), was_busy)
+    }
+
+    /// A domain is gone, and with it what it has asked for, also of what outlives it: whether that was busy with it, and what else it had been asked.
+    fn forget_requests_of(&mut self, domain: Key) -> (Vec<Key>, bool) {
         let requests = (0..self.open.positions()).filter_map(|index| self.open.key_at(index));
         let is_own = |&key: &Key| {
             self.open.get(key).is_some_and(|open| open.request.origin == Origin::Domain(domain))
         };
         let own: Vec<Key> = requests.filter(is_own).collect();
-        let mut was_busy = false;
+        let (mut others, mut was_busy) = (Vec::new(), false);
         for key in self.keys() {
             let mark = self.nodes.get(key).and_then(|node| node.mark);
             if mark.is_some_and(|mark| own.contains(&mark.request)) {
-                was_busy |= self.let_go(key);
+                let (requests, busy) = self.let_go(key);
+                others.extend(requests);
+                was_busy |= busy;
             }
         }
         own.into_iter().for_each(|request| self.open.discard(request));
-        was_busy
+        (others, was_busy)
     }
 
     /// A turn of the task has ended: rule 9. Gives the wakers of those that were taken out, if there were any.
     pub(crate) fn end_turn(&mut self) -> (Option<Vec<Waker>>, Effects) {
         let mut effects = Effects::default();
-        let is_left = |(key, node): &(Key, &Node)| {
-            self.awaits_poll(*key, node).is_some_and(|mark| mark.is_late(node, self.turn))
-        };
+        let is_left = |(key, node): &(Key, &Node)| self.is_left(*key, node);
         let left: Vec<Key> = self.nodes().filter(is_left).map(|(key, _)| key).collect();
         self.turn += 1;
         let remains: Vec<(Key, Remains)> =
             left.into_iter().filter_map(|key| Some((key, self.remove(key)?))).collect();
         let wakers = (!remains.is_empty()).then(|| self.bury_all(remains, &mut effects));
-        let is_new = |mark: Mark| !mark.is_polled;
-        effects.wake_task |=
-            self.nodes().any(|(key, node)| self.awaits_poll(key, node).is_some_and(is_new));
+        effects.wake_task |= self.nodes().any(|(key, node)| self.may_be_left(key, node));
         (wakers, effects)
+    }
+
+    /// Rule 9, at the end of a turn.
+    fn is_left(&self, key: Key, node: &Node) -> bool {
+        let late = |mark: Mark| match node.has_own_waker {
+            true => !mark.is_polled && mark.turn + 1 < self.turn,
+            false => node.turn.max(mark.turn) < self.turn,
+        };
+        self.awaits_poll(key, node).is_some_and(late)
+            || self.is_waited_for(node) && node.turn + 1 < self.turn
+    }
+
+    /// After a turn: whether the next ones tell.
+    fn may_be_left(&self, key: Key, node: &Node) -> bool {
+        self.awaits_poll(key, node).is_some_and(|mark| !mark.is_polled)
+            || self.is_waited_for(node) && node.turn + 1 < self.turn
+    }
+
+    /// Whether a node is busy that is polled in each turn of its task, and a request waits for something busy.
+    fn is_waited_for(&self, node: &Node) -> bool {
+        let is_raised = |node: &Node| node.mark.is_some_and(|mark| mark.raised);
+        let waits = || self.root.is_some() || self.nodes().any(|(_, node)| is_raised(node));
+        node.is_busy() && !node.has_own_waker && waits()
     }
 
     /// The mark of a node that is to be polled while it has one.
@@ -371,11 +402,11 @@ impl Tree {
     }
 
     /// A node that may have a request is polled.
-    fn is_polled(&mut self, key: Key) {
+    pub(crate) fn is_polled(&mut self, key: Key) {
         let turn = self.turn;
-        if let Some(mark) = self.nodes.get_mut(key).and_then(|node| node.mark.as_mut()) {
-            (mark.turn, mark.is_polled) = (turn, true);
-        }
+        let Some(node) = self.nodes.get_mut(key) else { return };
+        node.turn = turn;
+        node.mark.iter_mut().for_each(|mark| mark.is_polled = true);
     }
 
     /// The mark of a node that is gone ends with it: rule 2. Whoever waited for it to be done looks again: rule 5.
@@ -384,10 +415,11 @@ impl Tree {
         if let Some(parent) = remains.freed {
             self.look_again(parent, &mut effects);
         }
-        if let Some(mark) = remains.mark {
+        let mark = remains.mark.map(|mark| mark.request);
+        for &request in remains.absorbed.iter().chain(&mark) {
             // A domain's own request ends with it.
-            let origin = self.open.get(mark.request).map(|open| open.request.origin);
-            self.end_mark(mark.request, origin == Some(Origin::Domain(key)), &mut effects);
+            let origin = self.open.get(request).map(|open| open.request.origin);
+            self.end_mark(request, origin == Some(Origin::Domain(key)), &mut effects);
         }
         effects
     }
@@ -581,8 +613,10 @@ impl Tree {
             }
             None => self.root = Some(keep.request),
         }
-        if let Some(lose) = lose {
-            self.end_mark(lose.request, true, effects);
+        let Some(lose) = lose else { return };
+        match at.and_then(|key| self.nodes.get_mut(key)) {
+            Some(node) => node.absorbed.push(lose.request),
+            None => self.end_mark(lose.request, true, effects),
         }
     }
 
@@ -681,10 +715,9 @@ impl Tree {
         if !is_own || !self.deliver(request.origin, request.message, effects) {
             return false;
         }
-        if let Some(node) = self.nodes.get_mut(key) {
-            node.mark = None;
+        for request in self.unmark(key) {
+            self.end_mark(request, request == mark.request, effects);
         }
-        self.end_mark(mark.request, true, effects);
         effects.wake_task = true;
         true
     }
@@ -754,10 +787,9 @@ impl Tree {
         let passed_on = self.nodes.get(key).is_some_and(passed_on);
         let void = self.is_void(mark.request) && !passed_on;
         let request = self.open.get(mark.request).map(|open| open.request.clone());
-        if let Some(node) = self.nodes.get_mut(key) {
-            node.mark = None;
+        for request in self.unmark(key) {
+            self.end_mark(request, true, &mut effects);
         }
-        self.end_mark(mark.request, true, &mut effects);
         (request.filter(|_| !void), effects)
     }
 
@@ -771,6 +803,15 @@ impl Tree {
         self.root = None;
         self.end_mark(request, true, &mut effects);
         (taken, effects)
+    }
+
+    /// The task has ended by itself: what was raised to the root goes back to it.
+    pub(crate) fn give_root_back(&mut self) -> Effects {
+        let mut effects = Effects::default();
+        if let Some(request) = self.root.take() {
+            self.end_mark(request, false, &mut effects);
+        }
+        effects
     }
 
     /// Whether any request is open, or the task has to fail: without that nobody has anything to look for.
