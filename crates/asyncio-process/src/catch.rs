@@ -28,7 +28,6 @@ static BEFORE: Mutex<BTreeMap<c_int, Action>> = Mutex::new(BTreeMap::new());
 pub struct Catch {
     signal: c_int,
     place: &'static Published<Caught>,
-    before: Action,
     caught: Arc<Caught>,
 }
 
@@ -83,8 +82,7 @@ impl Catch {
         if !before.calls(on_signal) {
             befores.insert(signal, before);
         }
-        let before = befores[&signal];
-        Ok(Catch { signal, place, before, caught: caught.clone() })
+        Ok(Catch { signal, place, caught: caught.clone() })
     }
 
     fn is_current(&self) -> bool {
@@ -95,16 +93,16 @@ impl Catch {
 
 impl Drop for Catch {
     fn drop(&mut self) {
-        let _changing = BEFORE.lock();
+        let befores = BEFORE.lock();
         // Another loop has it now.
         if !self.is_current() {
             return;
         }
         let current = Action::current(self.signal);
         if current.is_ok_and(|action| action.calls(on_signal)) {
-            let stale = interrupt::is_stale(&self.before);
-            let before = if stale { Action::default_action() } else { self.before };
-            let _ = before.set(self.signal);
+            let before = befores[&self.signal];
+            let stale = interrupt::is_stale(&before);
+            let _ = if stale { Action::default_action() } else { before }.set(self.signal);
         }
         drop(self.place.retract());
     }
