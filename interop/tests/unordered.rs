@@ -1,9 +1,13 @@
-//! `FuturesUnordered`, which polls only what was woken, with wakers of its own; and the macros of `futures`.
+//! `FuturesUnordered`, which polls only what was woken, with wakers of its own, and gives way after a few that wake themselves; and the macros of
+//! `futures`.
 
 mod common;
 mod log;
 
-use asyncio::{TimeoutError, catch_cancelled, create_task, secs, timeout, with_finally, yield_now};
+use asyncio::{
+    TimeoutError, catch_cancelled, create_task, race, secs, timeout, uncancellable, with_finally,
+    yield_now,
+};
 use common::{settle, with_workers};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use log::Log;
@@ -169,5 +173,89 @@ fn join_hears_in_both_branches() {
         settle().await;
         task.cancel();
         assert_eq!(task.await.unwrap(), (true, true));
+    });
+}
+
+/// More than it polls in one turn.
+#[test]
+fn a_cancel_reaches_every_one_of_many_that_clean_up_in_turns() {
+    with_workers(|| async {
+        let task = create_task(async move {
+            let scopes = (0..100).map(|_| async {
+                let caught = catch_cancelled(pending::<()>()).await.is_err();
+                for _ in 0..10 {
+                    yield_now().await;
+                }
+                usize::from(caught)
+            });
+            let scopes: FuturesUnordered<_> = scopes.collect();
+            scopes.fold(0, |all, one| async move { all + one }).await
+        });
+        settle().await;
+        task.cancel();
+        assert_eq!(task.await.unwrap(), 100);
+    });
+}
+
+/// One of its futures is at a clean-up, another raises, and nobody polls it any more: what was raised does not wait for ever.
+#[test]
+fn a_clean_up_in_one_that_is_not_polled_any_more_is_not_waited_for() {
+    with_workers(|| async {
+        let task = create_task(async move {
+            let mut futures = FuturesUnordered::new();
+            futures.push(uncancellable(pending::<()>()));
+            race!(
+                async {
+                    futures.next().await;
+                },
+                async {
+                    for _ in 0..3 {
+                        yield_now().await;
+                    }
+                }
+            );
+            let caught = catch_cancelled(pending::<()>()).await.unwrap_err();
+            caught.propagate::<()>().await;
+        });
+        settle().await;
+        task.cancel();
+        assert!(task.await.unwrap_err().is_cancelled());
+    });
+}
+
+/// While it is polled it is.
+#[test]
+fn a_clean_up_that_takes_long_is_waited_for() {
+    with_workers(|| async {
+        let log = Log::default();
+        let inner = log.clone();
+        let task = create_task(async move {
+            let long = async move {
+                uncancellable(async {
+                    for _ in 0..100 {
+                        asyncio::sleep(secs(0.0002)).await;
+                    }
+                    inner.say("cleaned up");
+                })
+                .await;
+            };
+            let raises = async {
+                catch_cancelled(pending::<()>()).await.unwrap_err().propagate::<()>().await;
+            };
+            let busy = async {
+                for _ in 0..1000 {
+                    yield_now().await;
+                }
+            };
+            let mut futures = FuturesUnordered::new();
+            let boxed: [std::pin::Pin<Box<dyn Future<Output = ()> + Send>>; 3] =
+                [Box::pin(long), Box::pin(raises), Box::pin(busy)];
+            futures.extend(boxed);
+            futures.count().await
+        });
+        settle().await;
+        task.cancel();
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert_eq!(log.sorted(), ["cleaned up"]);
     });
 }

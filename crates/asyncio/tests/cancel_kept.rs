@@ -195,3 +195,17 @@ async fn a_request_that_is_held_back_comes_after_it() {
     assert!(waiter.await.unwrap_err().is_cancelled());
     assert_eq!(asyncio::get_running_loop().time() - started, secs(4.0));
 }
+
+#[asyncio::test]
+async fn what_holds_back_and_is_kept_holds_nothing_back() {
+    let waiter = asyncio::create_local_task(async {
+        let mut clean_up = pin!(uncancellable(pending::<()>()));
+        for_a_while(clean_up.as_mut()).await;
+        sleep(secs(60.0)).await;
+    });
+    sleep(secs(1.0)).await;
+    let started = asyncio::get_running_loop().time();
+    waiter.cancel();
+    assert!(waiter.await.unwrap_err().is_cancelled());
+    assert_eq!(asyncio::get_running_loop().time(), started);
+}

@@ -173,8 +173,8 @@ impl Node {
         let header = task.header();
         // Under the lock as in `deliver`.
         let key = with_tree(task, |tree| {
-            if tree.has_offer() {
-                return tree.insert_offered(kind);
+            if let Some((key, effects)) = tree.insert_offered(kind) {
+                return (Some(key), effects);
             }
             let message = header.state.take_request().map(|_| header.cold().take_message());
             let Some(message) = message else { return (None, Effects::default()) };
@@ -189,20 +189,18 @@ impl Node {
         current().is_some_and(|task| task == self.task.raw() && self.is_in_tree())
     }
 
-    /// Whether it has its place, where it is polled now, or is unwinding still.
+    /// Whether it is unwinding still, or has its place where it is polled now; false if it belongs to another task, or was detached.
     pub(crate) fn stays(&mut self) -> bool {
-        if self.is_unwinding { self.unwinds() } else { self.come_here() }
-    }
-
-    /// Has it stand where it is polled now; false if it belongs to another task, or was detached.
-    pub(crate) fn come_here(&mut self) -> bool {
+        if self.is_unwinding {
+            return self.unwinds();
+        }
         record::with(|record| {
             let here = record.and_then(in_task);
             here.is_some_and(|(record, task)| self.is_at(record, task) || self.come(record, task))
         })
     }
 
-    /// As [`come_here`](Self::come_here), in the poll of this record, which is this task's.
+    /// Has it stand where it is polled now, in the poll of this record, which is this task's; false as for [`stays`](Self::stays).
     #[cold]
     pub(super) fn come(&mut self, record: &PollRecord<'_>, task: RawTask) -> bool {
         let is_here = task == self.task.raw() && self.is_in_tree();
@@ -267,7 +265,7 @@ impl Node {
         self.set_waker(waker);
         if !is_quiet(self.task.raw()) {
             self.with_tree(|tree, key| {
-                tree.is_polled(key);
+                tree.note_poll(key);
                 ((), Effects::default())
             });
         }

@@ -60,15 +60,10 @@ impl Place {
     }
 
     #[inline]
-    pub(super) fn get_mut(&mut self) -> Seen<&mut Node> {
-        // SAFETY: the word owns the node, and is borrowed alone as long.
-        self.read().map(|node| unsafe { &mut *node })
-    }
-
-    #[inline]
     pub(super) fn node_mut(&mut self) -> Option<&mut Node> {
-        match self.get_mut() {
-            Seen::Node(node) => Some(node),
+        match self.read() {
+            // SAFETY: the word owns the node, and is borrowed alone as long.
+            Seen::Node(node) => Some(unsafe { &mut *node }),
             _ => None,
         }
     }

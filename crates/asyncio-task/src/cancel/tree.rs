@@ -32,15 +32,16 @@
 //!    back to them, are those of the outermost that overrules them. (asyncio: who finds more requests than there were when it began lets them pass.)
 //! 8. When a group ends with errors, whoever has asked and was not taken back asks again, wherever that was answered: the outermost domain round the group
 //!    that has struck, else the task. (asyncio: such a group cancels its task again if that has been cancelled.)
-//! 9. A node that has a mark and is not polled in a turn of its task is awaited no more (it is kept somewhere): it is taken out, and its mark ends. One
-//!    with a waker of its own has another turn to be polled in, once. Nor is one awaited that is busy, while requests wait for that, and is not polled in
-//!    two turns. A node that outlives its parent is below the next one outwards until it is polled, and finds its place anew.
+//! 9. A node that has a mark, or is busy while a request waits for that, and is not polled in a turn of its task is awaited no more (it is kept somewhere):
+//!    it is taken out, and its mark ends. One with a waker of its own is woken first, and has more turns. A node that outlives its parent is below the
+//!    next one outwards until it is polled, and finds its place anew. (`kept.rs`)
 
 use crate::error::JoinError;
 use asyncio_base::slab::{Key, Slab};
 use std::borrow::Cow;
 use std::task::Waker;
 
+mod kept;
 #[cfg(test)]
 mod tests;
 
@@ -100,6 +101,12 @@ impl Node {
     fn is_busy(&self) -> bool {
         self.kind == Kind::Shield || self.busy
     }
+
+    /// Whether its own waker was called, and it was not polled since.
+    #[inline]
+    fn is_woken(&self) -> bool {
+        self.has_own_waker && self.waker.is_none()
+    }
 }
 
 /// A node has to do with a request.
@@ -139,6 +146,8 @@ pub(crate) struct Tree {
     epoch: u64,
     /// Turns of the task, as far as requests were open, and deliveries.
     turn: u64,
+    /// The turn in which a node was last woken by a waker of its own, or polled after that.
+    stirred: u64,
 }
 
 /// What a node leaves behind.
@@ -237,6 +246,9 @@ impl Tree {
     /// Keeps the waker of a node that is not woken with its task; `None` for one that is. Returns the one it replaces.
     pub(crate) fn set_waker(&mut self, node: Key, waker: Option<Waker>) -> Option<Waker> {
         let node = self.nodes.get_mut(node)?;
+        if node.is_woken() {
+            self.stirred = self.turn;
+        }
         node.has_own_waker = waker.is_some();
         std::mem::replace(&mut node.waker, waker)
     }
@@ -265,6 +277,9 @@ impl Tree {
     /// Takes a node out: it has finished, or was dropped.
     pub(crate) fn remove(&mut self, key: Key) -> Option<Remains> {
         let node = self.nodes.remove(key)?;
+        if node.is_woken() {
+            self.stirred = self.turn;
+        }
         self.leave_parent(node.parent);
         let mut frees = node.is_busy() && self.has_requests();
         let mut absorbed = node.absorbed;
@@ -278,135 +293,12 @@ impl Tree {
         Some(Remains { waker: node.waker, mark: node.mark, absorbed, freed })
     }
 
-    /// What outlives the node that was `key` is below the next one outwards.
-    fn adopt_children(&mut self, key: Key, parent: Option<Key>) {
-        for child in self.keys() {
-            if let Some(child) = self.nodes.get_mut(child).filter(|node| node.parent == Some(key)) {
-                child.parent = parent;
-                if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(parent)) {
-                    parent.children += 1;
-                }
-            }
-        }
-    }
-
-    /// A node is polled in another place: below `parent` from now on. What domains that are not round it there have asked of it, or of what is inside it,
-    /// goes back to them.
-    pub(crate) fn relocate(&mut self, key: Key, parent: Option<Key>) -> Effects {
-        let mut effects = Effects::default();
-        let before = self.parent(key);
-        if let Some(parent) = parent.and_then(|parent| self.nodes.get_mut(parent)) {
-            parent.children += 1;
-        }
-        self.leave_parent(before);
-        if let Some(node) = self.nodes.get_mut(key) {
-            node.parent = parent;
-        }
-        let has_strayed = |(inside, node): &(Key, &Node)| {
-            self.encloses(key, Some(*inside)) && node.mark.is_some_and(|m| self.strayed(*inside, m))
-        };
-        let strays: Vec<Key> = self.nodes().filter(has_strayed).map(|(key, _)| key).collect();
-        for node in strays {
-            for request in self.let_go(node).0 {
-                self.end_mark(request, false, &mut effects);
-            }
-        }
-        effects
-    }
-
-    /// Whether a node's mark comes from a domain which is not round it.
-    fn strayed(&self, key: Key, mark: Mark) -> bool {
-        match self.open.get(mark.request).map(|open| open.request.origin) {
-            Some(Origin::Domain(domain)) => !self.encloses(domain, Some(key)),
-            _ => false,
-        }
-    }
-
     /// Takes a node's mark away; the requests that it was of.
     fn unmark(&mut self, key: Key) -> Vec<Key> {
         let Some(node) = self.nodes.get_mut(key) else { return Vec::new() };
         let mut requests = std::mem::take(&mut node.absorbed);
         requests.extend(node.mark.take().map(|mark| mark.request));
         requests
-    }
-
-    /// As [`unmark`](Self::unmark), of one that is not to answer it: also whether it was busy with that.
-    fn let_go(&mut self, key: Key) -> (Vec<Key>, bool) {
-        let is_forward = |node: &&mut Node| node.kind == Kind::Forward;
-        let forward = self.nodes.get_mut(key).filter(is_forward);
-        let was_busy = forward.is_some_and(|node| std::mem::take(&mut node.busy));
-        (self.unmark(key), was_busy)
-    }
-
-    /// A domain is gone, and with it what it has asked for, also of what outlives it: whether that was busy with it, and what else it had been asked.
-    fn forget_requests_of(&mut self, domain: Key) -> (Vec<Key>, bool) {
-        let requests = (0..self.open.positions()).filter_map(|index| self.open.key_at(index));
-        let is_own = |&key: &Key| {
-            self.open.get(key).is_some_and(|open| open.request.origin == Origin::Domain(domain))
-        };
-        let own: Vec<Key> = requests.filter(is_own).collect();
-        let (mut others, mut was_busy) = (Vec::new(), false);
-        for key in self.keys() {
-            let mark = self.nodes.get(key).and_then(|node| node.mark);
-            if mark.is_some_and(|mark| own.contains(&mark.request)) {
-                let (requests, busy) = self.let_go(key);
-                others.extend(requests);
-                was_busy |= busy;
-            }
-        }
-        own.into_iter().for_each(|request| self.open.discard(request));
-        (others, was_busy)
-    }
-
-    /// A turn of the task has ended: rule 9. Gives the wakers of those that were taken out, if there were any.
-    pub(crate) fn end_turn(&mut self) -> (Option<Vec<Waker>>, Effects) {
-        let mut effects = Effects::default();
-        let is_left = |(key, node): &(Key, &Node)| self.is_left(*key, node);
-        let left: Vec<Key> = self.nodes().filter(is_left).map(|(key, _)| key).collect();
-        self.turn += 1;
-        let remains: Vec<(Key, Remains)> =
-            left.into_iter().filter_map(|key| Some((key, self.remove(key)?))).collect();
-        let wakers = (!remains.is_empty()).then(|| self.bury_all(remains, &mut effects));
-        effects.wake_task |= self.nodes().any(|(key, node)| self.may_be_left(key, node));
-        (wakers, effects)
-    }
-
-    /// Rule 9, at the end of a turn.
-    fn is_left(&self, key: Key, node: &Node) -> bool {
-        let late = |mark: Mark| match node.has_own_waker {
-            true => !mark.is_polled && mark.turn + 1 < self.turn,
-            false => node.turn.max(mark.turn) < self.turn,
-        };
-        self.awaits_poll(key, node).is_some_and(late)
-            || self.is_waited_for(node) && node.turn + 1 < self.turn
-    }
-
-    /// After a turn: whether the next ones tell.
-    fn may_be_left(&self, key: Key, node: &Node) -> bool {
-        self.awaits_poll(key, node).is_some_and(|mark| !mark.is_polled)
-            || self.is_waited_for(node) && node.turn + 1 < self.turn
-    }
-
-    /// Whether a node is busy that is polled in each turn of its task, and a request waits for something busy.
-    fn is_waited_for(&self, node: &Node) -> bool {
-        let is_raised = |node: &Node| node.mark.is_some_and(|mark| mark.raised);
-        let waits = || self.root.is_some() || self.nodes().any(|(_, node)| is_raised(node));
-        node.is_busy() && !node.has_own_waker && waits()
-    }
-
-    /// The mark of a node that is to be polled while it has one.
-    fn awaits_poll(&self, key: Key, node: &Node) -> Option<Mark> {
-        let mark = node.mark.filter(|mark| !mark.raised)?;
-        let origin = self.open.get(mark.request).map(|open| open.request.origin);
-        (node.kind != Kind::Shield && origin != Some(Origin::Domain(key))).then_some(mark)
-    }
-
-    /// A node that may have a request is polled.
-    pub(crate) fn is_polled(&mut self, key: Key) {
-        let turn = self.turn;
-        let Some(node) = self.nodes.get_mut(key) else { return };
-        node.turn = turn;
-        node.mark.iter_mut().for_each(|mark| mark.is_polled = true);
     }
 
     /// The mark of a node that is gone ends with it: rule 2. Whoever waited for it to be done looks again: rule 5.
@@ -424,28 +316,6 @@ impl Tree {
         effects
     }
 
-    /// Takes everything below a node out: it will not be polled until it is polled in another place, and must not be asked meanwhile. Its marks
-    /// end as if it had been dropped: rule 2. Gives the wakers, to be dropped outside the lock.
-    pub(crate) fn detach_below(&mut self, at: Key) -> (Vec<Waker>, Effects) {
-        let is_below = |&key: &Key| key != at && self.encloses(at, Some(key));
-        let below: Vec<Key> = self.keys().into_iter().filter(is_below).collect();
-        let remains: Vec<(Key, Remains)> =
-            below.into_iter().filter_map(|key| Some((key, self.remove(key)?))).collect();
-        let mut effects = Effects::default();
-        let wakers = self.bury_all(remains, &mut effects);
-        (wakers, effects)
-    }
-
-    /// As [`bury`](Self::bury), of several, only when all are out: a request that comes back must not go to one of them again. Gives their wakers.
-    fn bury_all(&mut self, all: Vec<(Key, Remains)>, effects: &mut Effects) -> Vec<Waker> {
-        let mut wakers = Vec::new();
-        for (key, remains) in all {
-            effects.add(self.bury(key, &remains));
-            wakers.extend(remains.waker);
-        }
-        wakers
-    }
-
     /// Whether a node is in the tree.
     pub(crate) fn contains(&self, key: Key) -> bool {
         self.nodes.contains(key)
@@ -456,19 +326,20 @@ impl Tree {
         (0..self.nodes.positions()).filter_map(at)
     }
 
-    fn keys(&self) -> Vec<Key> {
-        self.nodes().map(|(key, _)| key).collect()
+    fn keys_of(&self, is: impl Fn(Key, &Node) -> bool) -> Vec<Key> {
+        self.nodes().filter(|(key, node)| is(*key, node)).map(|(key, _)| key).collect()
     }
 
     // ----- requests
 
     /// A domain overrules those inside it from now on: rule 7. It is noted as overruled by itself, which says that it has struck.
     pub(crate) fn overrule(&mut self, domain: Key) {
-        for key in self.keys() {
-            let inside = self.encloses(domain, Some(key));
-            let further_out =
-                self.overruled_by(key).is_some_and(|by| !self.encloses(domain, Some(by)));
-            if let Some(node) = self.nodes.get_mut(key).filter(|_| inside && !further_out) {
+        let is_further_out = |by: Key| !self.encloses(domain, Some(by));
+        let is_its = |key: Key| {
+            self.encloses(domain, Some(key)) && !self.overruled_by(key).is_some_and(is_further_out)
+        };
+        for key in self.keys_of(|key, _| is_its(key)) {
+            if let Some(node) = self.nodes.get_mut(key) {
                 node.overruled_by = domain;
             }
         }
@@ -512,10 +383,10 @@ impl Tree {
         effects: &mut Effects,
     ) -> bool {
         let request = self.open_below(origin, message, effects);
-        request.is_some_and(|request| {
+        if let Some(request) = request {
             self.end_mark(request, false, effects);
-            true
-        })
+        }
+        request.is_some()
     }
 
     /// As [`deliver`](Self::deliver) of a request of the task; if it `awaits`, the plain await is offered it too. It is delivered before a turn.
@@ -528,16 +399,11 @@ impl Tree {
         let request = self.open_below(Origin::Task, message, effects);
         self.turn += 1;
         match request {
-            None => false,
-            Some(request) if awaits => {
-                self.offer = Some(request);
-                true
-            }
-            Some(request) => {
-                self.end_mark(request, false, effects);
-                true
-            }
+            Some(request) if awaits => self.offer = Some(request),
+            Some(request) => self.end_mark(request, false, effects),
+            None => {}
         }
+        request.is_some()
     }
 
     /// Opens a request and marks the innermost nodes below `origin` with it, if there are any; it has one mark more, which is the caller's.
@@ -568,13 +434,7 @@ impl Tree {
     /// Active nodes without active children, or that hold back, with nothing that holds back between them and `at`.
     fn innermost_below(&self, at: Option<Key>) -> Vec<Key> {
         let leaf = |node: &Node| node.children == 0 || node.kind == Kind::Shield;
-        let mut found = Vec::new();
-        for (key, node) in self.nodes() {
-            if Some(key) != at && leaf(node) && self.is_open_to(node.parent, at) {
-                found.push(key);
-            }
-        }
-        found
+        self.keys_of(|key, node| Some(key) != at && leaf(node) && self.is_open_to(node.parent, at))
     }
 
     /// Whether a request from `at` reaches what lies below `from`.
@@ -609,7 +469,10 @@ impl Tree {
                 node.mark = Some(keep);
                 node.fresh = true;
                 // Taken, not cloned: a clone is user code. The poll that follows leaves a new one.
-                effects.wake.extend(node.waker.take());
+                if let Some(waker) = node.waker.take() {
+                    effects.wake.push(waker);
+                    self.stirred = self.turn;
+                }
             }
             None => self.root = Some(keep.request),
         }
@@ -735,19 +598,11 @@ impl Tree {
         self.mark(Some(domain), self.delivered(request), effects);
     }
 
-    /// Whether a request is offered to the plain await beside the nodes.
-    pub(crate) fn has_offer(&self) -> bool {
-        self.offer.is_some()
-    }
-
-    /// Adds an outermost node that has the request that is offered; none if that was taken back.
-    pub(crate) fn insert_offered(&mut self, kind: Kind) -> (Option<Key>, Effects) {
-        let Some(request) = self.offer.filter(|&request| !self.is_void(request)) else {
-            return (None, self.withdraw_offer());
-        };
-        let (node, mut effects) = self.insert_marked(kind, request);
+    /// Adds an outermost node that has the request which is offered to the plain await beside the nodes, if one is.
+    pub(crate) fn insert_offered(&mut self, kind: Kind) -> Option<(Key, Effects)> {
+        let (node, mut effects) = self.insert_marked(kind, self.offer?);
         effects.add(self.withdraw_offer());
-        (Some(node), effects)
+        Some((node, effects))
     }
 
     /// Nobody takes what is offered any more.
@@ -772,7 +627,7 @@ impl Tree {
     /// The request that has taken hold of a node: it is the node's to return or to raise, and this answers it.
     pub(crate) fn take(&mut self, key: Key) -> (Option<Request>, Effects) {
         let mut effects = Effects::default();
-        self.is_polled(key);
+        self.note_poll(key);
         let Some(mark) = self.nodes.get(key).and_then(|node| node.mark) else {
             return (None, effects);
         };
@@ -889,7 +744,7 @@ impl Tree {
 
     /// Whether a forwarding node has a request that it has not passed on; from now on it has. Gives the message.
     pub(crate) fn begin_forward(&mut self, key: Key) -> Option<Option<Cow<'static, str>>> {
-        self.is_polled(key);
+        self.note_poll(key);
         let mark = self.nodes.get(key)?.mark?;
         if self.is_void(mark.request) {
             return None;

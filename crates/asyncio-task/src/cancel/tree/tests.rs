@@ -648,18 +648,69 @@ fn rule_9_what_is_not_polled_with_a_request_gives_it_back() {
     assert!(tree.deliver_to_task(message("task"), false, &mut effects));
     assert_eq!(marked(&tree, &keys), [1, 2, 3, 4]);
     assert!(tree.begin_forward(keys[3]).is_some());
+    tree.note_poll(keys[2]);
     let (left, effects) = tree.end_turn();
-    assert!(left.is_some() && effects.wake_task, "one has another turn");
+    assert!(left.is_some() && effects.wake_task, "one has more turns");
     assert_eq!(marked(&tree, &keys), [2, 3, 4]);
     assert!(!tree.contains(keys[1]));
-    // It is polled in each turn; what holds back is not asked.
-    let _ = tree.begin_forward(keys[3]);
+    // One is polled in each turn, what holds back is not; the last has some turns.
+    for _ in 0..7 {
+        assert!(tree.contains(keys[4]) && effects.wake_task);
+        let _ = tree.begin_forward(keys[3]);
+        let _ = tree.end_turn();
+    }
+    assert_eq!(marked(&tree, &keys), [3]);
     let (left, effects) = tree.end_turn();
     assert!(left.is_some() && !effects.wake_task);
-    assert_eq!(marked(&tree, &keys), [2, 3]);
-    let (left, _) = tree.end_turn();
-    assert!(left.is_some());
-    assert_eq!(remove(&mut tree, keys[2]).restore, Some(message("task")));
+    assert_eq!(effects.restore, Some(message("task")));
+    assert!(!tree.has_nodes() || marked(&tree, &keys).is_empty());
+}
+
+/// In a pool that polls some of its futures in each turn.
+#[test]
+fn rule_9_one_with_its_own_waker_is_awaited_while_others_like_it_are_polled() {
+    let (mut tree, keys) = tree(&[(Scope, None); 20]);
+    for &key in &keys {
+        let _ = tree.set_waker(key, Some(Waker::noop().clone()));
+    }
+    let mut effects = Effects::default();
+    assert!(tree.deliver_to_task(message("task"), false, &mut effects));
+    assert_eq!(effects.wake.len(), keys.len());
+    for &key in &keys {
+        for _ in 0..5 {
+            assert!(tree.end_turn().0.is_none());
+        }
+        assert_eq!(take(&mut tree, key).as_deref(), Some("task"));
+    }
+}
+
+#[test]
+fn rule_9_what_is_busy_is_asked_whether_it_is_polled() {
+    let (mut tree, keys) = tree(&[(Shield, None), (Scope, None)]);
+    let is_asked = |tree: &mut Tree| {
+        let (left, effects) = tree.end_turn();
+        assert!(left.is_none() && effects.wake_task == !effects.wake.is_empty());
+        effects.wake_task
+    };
+    let polled = |tree: &mut Tree| {
+        let _ = tree.set_waker(keys[0], Some(Waker::noop().clone()));
+        tree.note_poll(keys[0]);
+    };
+    polled(&mut tree);
+    let raised = Request { origin: Origin::Task, message: message("task") };
+    let _ = tree.raise(None, raised);
+    assert!(!is_asked(&mut tree), "it was polled in that turn");
+    for _ in 0..20 {
+        assert!(is_asked(&mut tree));
+        polled(&mut tree);
+        assert!(!is_asked(&mut tree));
+    }
+    assert!(is_asked(&mut tree));
+    let turns = std::iter::repeat_with(|| tree.end_turn());
+    let turns = turns.take_while(|(left, effects)| left.is_none() && effects.wake_task).count();
+    assert_eq!(turns, 7, "the eighth ends it");
+    assert!(!tree.contains(keys[0]) && tree.contains(keys[1]));
+    assert!(tree.take_root().0.is_some());
 }
 
 #[test]
