@@ -81,7 +81,7 @@ impl<E: Send + 'static> TaskGroup<E> {
     /// # Cancel safety
     ///
     /// Dropping the scope (a lost branch of `select!`) cancels its tasks and cannot wait for them: they clean up by themselves, and errors of
-    /// theirs go to the loop's exception handler.
+    /// theirs go to the loop's exception handler. A scope that a cancellation has ended, and that is kept, is cancelled again when it is awaited again.
     ///
     /// # Errors
     ///

@@ -120,7 +120,8 @@ impl<F> fmt::Debug for Timeout<F> {
 ///
 /// # Cancel safety
 ///
-/// Dropping it drops the future.
+/// Dropping it drops the future. If a cancellation has ended it and it is kept (pinned, and awaited by `&mut` in a
+/// [`catch_cancelled`](crate::catch_cancelled)), awaiting it again is cancelled again.
 ///
 /// # Errors
 ///
@@ -129,7 +130,7 @@ impl<F> fmt::Debug for Timeout<F> {
 ///
 /// # Panics
 ///
-/// If it has to wait where no loop runs: "no running event loop".
+/// If it has to wait where no loop runs: "no running event loop". Polled again after it was ready: "a timeout was polled again after it ended".
 ///
 /// # Examples
 ///
@@ -320,6 +321,10 @@ fn strikes<F>(
     domain: &mut TimeoutDomain,
     mut future: Pin<&mut Option<F>>,
 ) -> bool {
+    // A cancellation has ended it.
+    if future.is_none() {
+        return false;
+    }
     match std::mem::replace(&mut alarm.phase, Phase::Expired) {
         Phase::Due => domain.strike(future),
         Phase::OnlyLooks => {

@@ -3,10 +3,14 @@
 //!
 //! Each seed of the simulation makes a program of its own.
 
+#[path = "common/pool.rs"]
+mod pool;
+
 use asyncio::{
     CancelledError, Task, TaskGroup, all_tasks, catch_cancelled, create_local_task, current_task,
-    now, race, secs, sim, sleep, timeout, uncancellable, yield_now,
+    now, race, secs, sim, sleep, timeout, uncancellable, with_finally, yield_now,
 };
+use pool::Pool;
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
@@ -36,7 +40,7 @@ fn piece(depth: u32) -> Piece {
         return Box::pin(leaf());
     }
     let inner = move || piece(depth - 1);
-    match below(9) {
+    match below(12) {
         0 => Box::pin(leaf()),
         1 => Box::pin(async move {
             inner().await;
@@ -50,6 +54,9 @@ fn piece(depth: u32) -> Piece {
         }),
         6 => Box::pin(kept(inner(), inner(), inner())),
         7 => Box::pin(kept_task(inner(), inner(), inner())),
+        8 => Box::pin(with_finally(inner(), clean_up)),
+        9 => Box::pin(Pool::new((0..4).map(|_| inner()))),
+        10 => Box::pin(kept(Box::pin(Pool::new([inner(), inner()])), inner(), inner())),
         _ => Box::pin(async move {
             let group =
                 TaskGroup::<CancelledError>::scope(async |_: &TaskGroup<CancelledError>| {

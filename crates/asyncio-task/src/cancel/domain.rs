@@ -51,6 +51,11 @@ impl Domain {
         }
     }
 
+    /// Whether a request that has ended what was inside, and is not the domain's, is on its way still: who waits stays pending meanwhile.
+    pub fn unwinds(&self) -> bool {
+        self.slot.get().is_some_and(Node::unwinds)
+    }
+
     /// Polls what is inside; `future` is emptied, in place, when it ends.
     pub fn poll<F: Future>(
         &mut self,

@@ -5,7 +5,7 @@
 //! what was answered inside it or before, unless it was taken back (`tree.rs`, rule 8).
 
 use super::node::Node;
-use super::scope::{Slot, poll_scope};
+use super::scope::{Slot, poll_scope, unwind};
 use super::tree::{Kind, Request};
 use crate::panics;
 use std::future::Future;
@@ -75,7 +75,12 @@ impl GroupDomain {
         !self.kept.is_empty()
     }
 
-    /// The group's tasks have ended and nothing failed: raises what was kept. If this is true the group has to stay pending until it is dropped.
+    /// To be called when the group is polled after it has raised something: if that has got where it goes, a cancellation is raised again.
+    pub fn unwind<T>(&mut self) -> Poll<T> {
+        unwind(&mut self.slot)
+    }
+
+    /// The group's tasks have ended and nothing failed: raises what was kept. If this is true the group [unwinds](Self::unwind), and stays pending.
     #[must_use]
     pub fn raise(&mut self) -> bool {
         let Some(node) = self.slot.get() else { return false };

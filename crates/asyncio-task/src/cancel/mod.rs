@@ -5,25 +5,28 @@
 //! `timeout.rs` what timeouts and `group.rs` what task groups make of that.
 
 mod domain;
+mod finally;
 mod forward;
 mod group;
 mod node;
 mod place;
 mod plain;
+mod raise;
 mod scope;
 mod scopes;
 mod shield;
 mod timeout;
 mod tree;
+mod turns;
 
 pub use domain::{Domain, Inside};
+pub use finally::with_finally;
 pub use forward::Forward;
 pub use group::GroupDomain;
-pub use node::fail_here;
-pub(crate) use node::{
-    deliver, give_root_back, has_nodes, is_quiet, take_end, uncancel, withdraw_offer,
-};
-pub use scopes::{CatchCancelled, Uncancellable, catch_cancelled, uncancellable, with_finally};
+pub(crate) use node::is_quiet;
+pub use scopes::{CatchCancelled, Uncancellable, catch_cancelled, uncancellable};
 pub use shield::{Shield, Shieldable, shield};
 pub use timeout::{Polled, TimeoutDomain};
 pub(crate) use tree::{Origin, Tree};
+pub use turns::fail_here;
+pub(crate) use turns::{deliver, give_root_back, has_nodes, take_end, uncancel, withdraw_offer};

@@ -5,13 +5,12 @@
 //! again) is done after its lock is released.
 
 use super::tree::{Effects, Kind, Origin, Request, Tree};
-use crate::cold::Cold;
-use crate::error::{CancelledError, JoinError};
+
 use crate::handle::TaskHandle;
 use crate::header::{Header, RawTask};
 use crate::id::TaskId;
 use crate::runnable::call_waker;
-use crate::state::{ABORT, MUST_CANCEL, Woken};
+use crate::state::{MUST_CANCEL, Woken};
 use crate::waker;
 use asyncio_base::record::{self, PollRecord};
 use asyncio_base::slab::Key;
@@ -37,7 +36,7 @@ pub(crate) struct Node {
 
 /// The task being polled on this thread.
 #[inline]
-fn current() -> Option<RawTask> {
+pub(super) fn current() -> Option<RawTask> {
     record::with(|record| task_of(record?))
 }
 
@@ -58,6 +57,11 @@ pub(super) fn in_task<'a>(record: &'a PollRecord<'a>) -> Option<(&'a PollRecord<
     Some((record, task_of(record)?))
 }
 
+/// Whether what was raised in the scope `at`, in the task without, is on its way still, and that task is the one being polled.
+pub(super) fn unwinds(task: RawTask, at: Option<Key>) -> bool {
+    current() == Some(task) && task.header().cold().tree.lock().unwinds(at)
+}
+
 /// Makes the nodes of all scopes that a poll is in; the innermost one's.
 #[inline]
 fn place(record: &PollRecord<'_>, tree: &mut Tree) -> Option<Key> {
@@ -67,7 +71,7 @@ fn place(record: &PollRecord<'_>, tree: &mut Tree) -> Option<Key> {
 }
 
 /// As [`place`], if it is the task being polled on this thread.
-fn place_scopes(task: RawTask, tree: &mut Tree) -> Option<Key> {
+pub(super) fn place_scopes(task: RawTask, tree: &mut Tree) -> Option<Key> {
     record::with(|record| {
         let record = record.filter(|record| task_of(record) == Some(task))?;
         place(record, tree)
@@ -75,7 +79,7 @@ fn place_scopes(task: RawTask, tree: &mut Tree) -> Option<Key> {
 }
 
 /// Changes a task's tree, then does what that left to do.
-fn with_tree<R>(task: RawTask, f: impl FnOnce(&mut Tree) -> (R, Effects)) -> R {
+pub(super) fn with_tree<R>(task: RawTask, f: impl FnOnce(&mut Tree) -> (R, Effects)) -> R {
     let cold = task.header().cold();
     let mut tree = cold.tree.lock();
     // What is delivered in this poll has to find them.
@@ -291,6 +295,14 @@ impl Node {
         self.with_tree(|tree, key| tree.take(key))
     }
 
+    /// As [`take`](Self::take), of one that holds requests back: only one that was raised inside it.
+    pub(super) fn take_raised(&self) -> Option<Request> {
+        if is_quiet(self.task.raw()) {
+            return None;
+        }
+        self.with_tree(|tree, key| tree.take_raised(key))
+    }
+
     /// Passes a request that was taken on to the enclosing scope, and leaves the tree: it is [unwinding](Self::is_unwinding).
     pub(crate) fn unwind(&mut self, request: Request) {
         let raise = |tree: &mut Tree, key| (tree.parent(key), tree.raise_to_parent(key, request));
@@ -306,9 +318,15 @@ impl Node {
 
     /// Whether the request that went on from here has not got where it goes, and it is the task being polled.
     pub(crate) fn unwinds(&self) -> bool {
-        let task = self.task.raw();
         let parent = (!self.parent.is_none()).then_some(self.parent);
-        current() == Some(task) && task.header().cold().tree.lock().unwinds(parent)
+        unwinds(self.task.raw(), parent)
+    }
+
+    /// A cancellation has ended what is inside, which is awaited again: if it has got where it goes it is raised once more.
+    pub(super) fn unwind_again(&self) {
+        if !self.unwinds() {
+            self.raise_to_parent(Request::AGAIN);
+        }
     }
 
     /// Passes a request that was taken on to the enclosing scope.
@@ -402,94 +420,4 @@ impl Node {
         }
         drop(remains.waker);
     }
-}
-
-/// Raises a request where this code runs: in the scope being polled, else in the task. Does nothing outside tasks.
-pub(crate) fn raise_here(request: Request) {
-    if let Some(task) = current() {
-        with_tree(task, |tree| {
-            let scope = place_scopes(task, tree);
-            ((), tree.raise(scope, request))
-        });
-    }
-}
-
-/// Whether the task has scopes, or awaits that are nodes.
-pub(crate) fn has_nodes(task: RawTask) -> bool {
-    task.header().cold_if_any().is_some_and(|cold| cold.tree.lock().has_nodes())
-}
-
-/// The poll that a copy of a request was offered to is over.
-pub(crate) fn withdraw_offer(task: RawTask) {
-    if task.header().cold_if_any().is_some() {
-        with_tree(task, |tree| ((), tree.withdraw_offer()));
-    }
-}
-
-/// Delivers a recorded cancel of the task to its innermost scopes, and leaves a copy for the plain await if it `awaits`; false if there is none
-/// any more.
-///
-/// From the task's word into the tree under the tree's lock, under which `uncancel` looks at both: it finds the request here or there.
-///
-/// # Errors
-///
-/// Its message, if it is an abort or there are no scopes: the task has to end.
-pub(crate) fn deliver(task: RawTask, awaits: bool) -> Result<bool, Option<Cow<'static, str>>> {
-    let header = task.header();
-    let message = || header.cold_if_any().and_then(Cold::take_message);
-    if header.cold_if_any().is_none() {
-        return header.state.take_cancel().map_or(Ok(false), |_| Err(message()));
-    }
-    with_tree(task, |tree| {
-        let mut effects = Effects::default();
-        let Some(request) = header.state.take_cancel() else { return (Ok(false), effects) };
-        let message = message();
-        if request.has(ABORT) || !tree.deliver_to_task(message.clone(), awaits, &mut effects) {
-            return (Err(message), effects);
-        }
-        (Ok(true), effects)
-    })
-}
-
-/// The task being polled ends with `error` if this poll leaves it pending. Does nothing outside tasks.
-pub fn fail_here(error: JoinError) {
-    if let Some(task) = current() {
-        let before = with_tree(task, |tree| (tree.failure.replace(error), Effects::default()));
-        drop(before);
-    }
-}
-
-/// The task has ended although a request was raised out of its outermost scope, which waited for what is busy: it is the task's own again.
-pub(crate) fn give_root_back(task: RawTask) {
-    with_tree(task, |tree| ((), tree.give_root_back()));
-}
-
-/// What a poll that left the task pending says it has to end with: a failure, or a request raised out of its outermost scope.
-#[cold]
-pub(crate) fn take_end(task: RawTask) -> Option<JoinError> {
-    let failure = with_tree(task, |tree| (tree.failure.take(), Effects::default()));
-    failure.or_else(|| {
-        let left = with_tree(task, Tree::end_turn);
-        if left.is_some() {
-            task.header().cold().detached.fetch_add(1, Ordering::Relaxed);
-        }
-        drop(left);
-        let request = with_tree(task, |tree| {
-            let (root, effects) = tree.take_root();
-            (root, Effects { restore: tree.later.take().or(effects.restore), ..effects })
-        })?;
-        Some(JoinError::cancelled(CancelledError::new(request.message)))
-    })
-}
-
-/// Takes one request back; how many are left. At 0, what was asked of the task and has not been seen is void.
-pub(crate) fn uncancel(task: RawTask) -> u64 {
-    let header = task.header();
-    // One step: neither a request that is just being delivered, nor one that is made between the two, is mistaken for what is taken back.
-    let mut tree = header.cold().tree.lock();
-    let left = header.state.uncancel();
-    if left == 0 {
-        tree.void();
-    }
-    left
 }

@@ -17,7 +17,7 @@ use crate::header::RawTask;
 use asyncio_base::record::{self, PollRecord, Scope};
 use asyncio_base::slab::Key;
 use std::cell::Cell;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 /// Where a scope keeps its node.
 #[derive(Debug)]
@@ -129,6 +129,15 @@ pub(super) fn poll_scope<R>(
         // One call, so that it is inlined.
         poll(here.map(|(record, task)| ScopePoll::new(record, task, kind, slot)))
     })
+}
+
+/// A request has ended what was inside this scope, and gone on: pending until it has got where it goes, and after that a cancellation is raised again.
+#[cold]
+pub(super) fn unwind<T>(slot: &mut Slot) -> Poll<T> {
+    poll_scope(slot, Kind::Scope, |scope| {
+        scope.into_iter().for_each(|mut scope| scope.node().unwind_again());
+    });
+    Poll::Pending
 }
 
 impl<'a> ScopePoll<'a> {

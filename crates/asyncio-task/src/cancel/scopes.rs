@@ -1,13 +1,10 @@
-//! The scopes: `catch_cancelled`, `uncancellable`, `with_finally`, and raising again.
+//! The scopes: `catch_cancelled` and `uncancellable`.
 
-use super::node::{current_id, raise_here};
-use super::scope::{Slot, poll_scope};
-use super::tree::{Kind, Request};
+use super::scope::{Slot, poll_scope, unwind};
+use super::tree::Kind;
 use crate::error::CancelledError;
-use crate::panics;
 use pin_project_lite::pin_project;
-use std::future::{Future, poll_fn};
-use std::panic::resume_unwind;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -37,6 +34,10 @@ pin_project! {
 /// # Errors
 ///
 /// That the future was cancelled.
+///
+/// # Panics
+///
+/// Polled again after it was ready: "a scope was polled again after it ended".
 ///
 /// # Python
 ///
@@ -80,22 +81,30 @@ pin_project! {
         #[pin]
         future: Option<F>,
         slot: Slot,
+        // A request that was raised inside has ended it, and goes on.
+        raised: bool,
     }
 }
 
 /// Runs `future` to its end: a cancellation of the task waits for that, and strikes at the next await after it.
 ///
-/// For short clean-ups. Aborting the task, or closing its loop, drops the future all the same.
+/// For short clean-ups. Aborting the task, or closing its loop, drops the future all the same. A cancellation that is [propagated](CancelledError::propagate)
+/// inside ends it, and goes on.
 ///
 /// # Cancel safety
 ///
-/// Dropped from outside it ends like any future; a request that waited is handed on.
+/// Dropped from outside it ends like any future; a request that waited is handed on. So it is, or what it waits for goes on, if this is kept and awaited no
+/// more.
+///
+/// # Panics
+///
+/// Polled again after it was ready: "uncancellable was polled again after it ended".
 ///
 /// # Python
 ///
 /// No twin; asyncio's `shield` protects another task from the cancel of its waiter, not the waiter.
 pub fn uncancellable<F: Future>(future: F) -> Uncancellable<F> {
-    Uncancellable { future: Some(future), slot: Slot::new() }
+    Uncancellable { future: Some(future), slot: Slot::new(), raised: false }
 }
 
 impl<F: Future> Future for Uncancellable<F> {
@@ -103,13 +112,22 @@ impl<F: Future> Future for Uncancellable<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let mut this = self.project();
+        if *this.raised {
+            return unwind(this.slot);
+        }
         poll_scope(this.slot, Kind::Shield, |scope| {
             let inside = this.future.as_mut().as_pin_mut();
             let inside = inside.expect("uncancellable was polled again after it ended");
             let Some(mut scope) = scope else { return inside.poll(cx) };
             let polled = scope.inside(|| inside.poll(cx));
             if polled.is_pending() {
-                scope.node().holds_on(cx.waker());
+                let node = scope.node();
+                node.holds_on(cx.waker());
+                if let Some(request) = node.take_raised() {
+                    *this.raised = true;
+                    scope.inside(|| this.future.set(None));
+                    scope.node().raise_to_parent(request);
+                }
                 return Poll::Pending;
             }
             this.future.set(None);
@@ -117,81 +135,5 @@ impl<F: Future> Future for Uncancellable<F> {
             scope.leave();
             polled
         })
-    }
-}
-
-impl CancelledError {
-    fn from_request(request: Request) -> Self {
-        CancelledError::caught(request.message, request.origin, current_id())
-    }
-
-    /// Raises the cancellation again: the enclosing scope gets it, else the task ends cancelled. Never returns.
-    ///
-    /// Other branches of the scope that gets it are dropped, once clean-ups below it that hold back have ended.
-    ///
-    /// # Python
-    ///
-    /// `raise`.
-    pub async fn propagate<T>(self) -> T {
-        let (message, origin) = self.into_parts(current_id());
-        let mut request = Some(Request { origin, message });
-        poll_fn(move |_| {
-            request.take().into_iter().for_each(raise_here);
-            Poll::Pending
-        })
-        .await
-    }
-
-    /// Ends the cancellation here, on purpose; the task goes on.
-    ///
-    /// # Python
-    ///
-    /// `except CancelledError: pass`.
-    pub fn swallow(self) {}
-}
-
-/// Runs `body`, then `cleanup`, however the body ended: with its value, by a cancellation, or by a panic; then goes on as the body did.
-///
-/// The clean-up may await and is not cancelled half-way; see [`uncancellable`].
-///
-/// # Cancel safety
-///
-/// Dropped from outside (a lost branch of `select!`, an abort), the clean-up does not run: only destructors do.
-///
-/// # Panics
-///
-/// Resumes a panic of the body, also of its destructor, after the clean-up.
-///
-/// # Python
-///
-/// `try:` … `finally:`.
-pub async fn with_finally<F, C>(body: F, cleanup: impl FnOnce() -> C) -> F::Output
-where
-    F: Future,
-    C: Future<Output = ()>,
-{
-    // Round the scope, as that drops the body, which may panic too.
-    let outcome = CatchPanic { future: Some(catch_cancelled(body)) }.await;
-    uncancellable(cleanup()).await;
-    match outcome {
-        Ok(Ok(output)) => output,
-        Ok(Err(cancelled)) => cancelled.propagate().await,
-        Err(panic) => resume_unwind(panic),
-    }
-}
-
-pin_project! {
-    /// Turns a panic of the future, also of its destructor, into a value.
-    struct CatchPanic<F> {
-        #[pin]
-        future: Option<F>,
-    }
-}
-
-impl<F: Future> Future for CatchPanic<F> {
-    type Output = std::thread::Result<F::Output>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        panics::poll_caught(self.project().future, cx)
     }
 }

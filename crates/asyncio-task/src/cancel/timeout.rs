@@ -44,6 +44,8 @@ pub struct TimeoutDomain {
     plain: Option<PlainAwait>,
     /// The task's state before this was first polled; until then, `NOT_YET`.
     before: Snapshot,
+    /// A request that went on has ended what was inside.
+    raised: bool,
 }
 
 /// No task is in this state: no two flags of an outcome go with an open request.
@@ -58,7 +60,7 @@ pub enum Polled<T> {
     Cancelled,
     /// It goes on.
     Waits {
-        /// It waits for the first time, and the task was woken meanwhile: so it will be polled again soon.
+        /// It waits for the first time, and the task was woken meanwhile: so it will be polled again soon. Or a request goes on from it.
         is_woken: bool,
     },
 }
@@ -73,7 +75,7 @@ impl TimeoutDomain {
     /// A domain with nothing inside yet.
     #[inline]
     pub const fn new() -> Self {
-        TimeoutDomain { slot: Slot::new(), plain: None, before: NOT_YET }
+        TimeoutDomain { slot: Slot::new(), plain: None, before: NOT_YET, raised: false }
     }
 
     /// Asks what is inside to end; it is polled then. If this is true it has ended already: outside asyncio's tasks nobody can answer.
@@ -93,6 +95,10 @@ impl TimeoutDomain {
     }
 
     /// Polls what is inside; `future` is emptied, in place, when it ends.
+    ///
+    /// # Panics
+    ///
+    /// If it has ended, but by a request that went on: awaited again after that, it raises a cancellation again.
     #[inline(always)]
     pub fn poll<F: Future>(
         &mut self,
@@ -115,15 +121,15 @@ impl TimeoutDomain {
             }
         }
         let earlier = task.header().state.load();
-        // Emptied by a request that went on: the enclosing scope will drop this.
-        if let Some(inside) = future.as_mut().as_pin_mut() {
-            let mut scope = ScopePoll::new(record, task, Kind::Scope, &mut self.slot);
-            if let Poll::Ready(output) = scope.inside(|| inside.poll(cx)) {
-                future.set(None);
-                self.slot.clear();
-                self.forget_plain(record);
-                return Polled::Returned(output);
-            }
+        let Some(inside) = future.as_mut().as_pin_mut() else {
+            return self.unwind(record, task);
+        };
+        let mut scope = ScopePoll::new(record, task, Kind::Scope, &mut self.slot);
+        if let Poll::Ready(output) = scope.inside(|| inside.poll(cx)) {
+            future.set(None);
+            self.slot.clear();
+            self.forget_plain(record);
+            return Polled::Returned(output);
         }
         let is_own = waker::is_of(cx.waker(), task);
         if is_own && self.slot.is_empty() && record.scopes.is_empty() {
@@ -146,6 +152,14 @@ impl TimeoutDomain {
             return Polled::Cancelled;
         }
         Polled::Waits { is_woken }
+    }
+
+    /// What was inside has ended. By a request that went on: the enclosing scope will drop this; else it is awaited again.
+    #[cold]
+    fn unwind<T>(&mut self, record: &PollRecord<'_>, task: RawTask) -> Polled<T> {
+        assert!(self.raised, "a timeout was polled again after it ended");
+        ScopePoll::new(record, task, Kind::Scope, &mut self.slot).node().unwind_again();
+        Polled::Waits { is_woken: true }
     }
 
     /// Whether there is nothing to look at before what is inside is polled: the common case.
@@ -204,13 +218,15 @@ impl TimeoutDomain {
         &mut self,
         record: &PollRecord<'_>,
         task: RawTask,
-        future: Pin<&mut Option<F>>,
+        mut future: Pin<&mut Option<F>>,
     ) -> bool {
         let mut scope = ScopePoll::new(record, task, Kind::Scope, &mut self.slot);
         let before = self.before.cancels() as usize;
-        let is_own = end(&mut scope, future, |node| node.overruled_since(before));
+        let is_own = end(&mut scope, future.as_mut(), |node| node.overruled_since(before));
         if is_own {
             scope.leave();
+        } else {
+            self.raised = future.is_none();
         }
         is_own
     }

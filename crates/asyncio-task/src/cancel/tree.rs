@@ -148,6 +148,7 @@ pub(crate) struct Tree {
     turn: u64,
     /// The turn in which a node was last woken by a waker of its own, or polled after that.
     stirred: u64,
+    asking: kept::Asking,
 }
 
 /// What a node leaves behind.
@@ -464,9 +465,12 @@ impl Tree {
         if let Some(open) = self.open.get_mut(mark.request) {
             open.marks += 1;
         }
+        self.asking.begin(self.turn);
         match at.and_then(|key| self.nodes.get_mut(key)) {
             Some(node) => {
-                node.mark = Some(keep);
+                // What goes on from inside ends a node also if it keeps another request.
+                let raised = keep.raised || mark.raised && node.kind == Kind::Shield;
+                node.mark = Some(Mark { raised, ..keep });
                 node.fresh = true;
                 // Taken, not cloned: a clone is user code. The poll that follows leaves a new one.
                 if let Some(waker) = node.waker.take() {
@@ -646,6 +650,19 @@ impl Tree {
             self.end_mark(request, true, &mut effects);
         }
         (request.filter(|_| !void), effects)
+    }
+
+    /// As [`take`](Self::take), of one that holds back: only what was raised inside it. It holds nothing back from then on.
+    pub(crate) fn take_raised(&mut self, key: Key) -> (Option<Request>, Effects) {
+        let is_raised = |node: &Node| node.mark.is_some_and(|mark| mark.raised);
+        if !self.nodes.get(key).is_some_and(is_raised) {
+            return (None, Effects::default());
+        }
+        let taken = self.take(key);
+        if taken.0.is_some() {
+            self.nodes.get_mut(key).into_iter().for_each(|node| node.kind = Kind::Scope);
+        }
+        taken
     }
 
     /// The task has to end: a request was raised to the root and nothing is busy any more.

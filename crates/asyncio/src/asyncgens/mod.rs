@@ -196,7 +196,10 @@ impl<T: Send + 'static> Shared<T> {
 
     /// Polls the body inside `domain`.
     fn poll_body(&self, domain: &mut Domain, cx: &mut Context<'_>) -> Poll<Inside<()>> {
-        let Some(body) = self.take_body() else { return Poll::Ready(Inside::Cancelled) };
+        let Some(body) = self.take_body() else {
+            let unwinds = domain.unwinds();
+            return if unwinds { Poll::Pending } else { Poll::Ready(Inside::Cancelled) };
+        };
         // Also if it panics.
         let ended = Ended(self);
         let mut body = Some(body);

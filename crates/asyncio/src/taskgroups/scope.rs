@@ -24,7 +24,7 @@ enum Stage {
     Body,
     /// Waits for the tasks.
     Ending,
-    /// A request from outside goes on: pending until dropped.
+    /// A request from outside goes on.
     Unwinding,
 }
 
@@ -50,7 +50,7 @@ impl<'a, E: Send + 'static, R> Scope<'a, E, R> {
             std::task::ready!(self.poll_ending(cx));
             return self.end();
         }
-        Poll::Pending
+        self.domain.unwind()
     }
 
     fn poll_body<F>(&mut self, mut body: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Poll<()>

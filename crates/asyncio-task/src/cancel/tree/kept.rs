@@ -12,13 +12,37 @@
 //!
 //! A node with a waker of its own, inside `FuturesUnordered` or the like, is polled only if that is called. So it is woken first, and as such a pool polls
 //! but a few in each turn if they wake themselves, and some that are no nodes may be ahead, it is waited for until there were [`PATIENCE`] turns on
-//! end in which none of those that were woken was polled.
+//! end in which none of those that were woken was polled. One that has answered is asked again after more and more turns.
 
 use super::{Effects, Key, Kind, Mark, Node, Origin, Remains, Tree};
 use std::task::Waker;
 
 /// Turns without a poll of any node that was woken by a waker of its own, after which those that were are awaited no more.
 const PATIENCE: u64 = 8;
+
+/// When those with wakers of their own are asked again to be polled. The answers cost turns, and after those a pool may have turns that it asked for itself;
+/// so there are twice as many from one time to the next, or all would go round for ever.
+#[derive(Debug, Default)]
+pub(super) struct Asking {
+    from: u64,
+    gap: u64,
+}
+
+impl Asking {
+    /// There is a new mark, in this turn.
+    pub(super) fn begin(&mut self, turn: u64) {
+        (self.from, self.gap) = (turn, 1);
+    }
+
+    fn is_time(&self, turn: u64) -> bool {
+        turn >= self.from
+    }
+
+    fn asked(&mut self, turn: u64) {
+        self.gap = self.gap.saturating_mul(2);
+        self.from = turn.saturating_add(self.gap);
+    }
+}
 
 impl Tree {
     /// What outlives the node that was `key` is below the next one outwards.
@@ -119,13 +143,30 @@ impl Tree {
         let late = self.keys_of(|key, node| self.is_late(key, node, is_waited_for));
         let (left, late): (Vec<Key>, Vec<Key>) =
             late.into_iter().partition(|&key| self.is_left(key));
-        for key in late {
-            self.ask_for_a_poll(key, &mut effects);
-        }
+        self.ask_for_polls(late, &mut effects);
         self.turn += 1;
         let has_left = !left.is_empty();
         let wakers = self.take_out(left, &mut effects);
         (has_left.then_some(wakers), effects)
+    }
+
+    /// Has those who are late polled in the next turn; those with wakers of their own when it is time for that, and all that were asked before have answered.
+    fn ask_for_polls(&mut self, late: Vec<Key>, effects: &mut Effects) {
+        let node = |&key: &Key| self.nodes.get(key);
+        let is_waiting = late.iter().filter_map(node).any(Node::is_woken);
+        effects.wake_task |=
+            is_waiting || late.iter().filter_map(node).any(|node| !node.has_own_waker);
+        if is_waiting || !self.asking.is_time(self.turn) {
+            return;
+        }
+        let wakers = late.into_iter().filter_map(|key| self.nodes.get_mut(key)?.waker.take());
+        let wakers: Vec<Waker> = wakers.collect();
+        if !wakers.is_empty() {
+            effects.wake.extend(wakers);
+            effects.wake_task = true;
+            self.stirred = self.turn;
+            self.asking.asked(self.turn);
+        }
     }
 
     /// Whether a request waits for what is busy.
@@ -151,15 +192,6 @@ impl Tree {
             // It may have been polled in the turn before this one, before there was anything to note that for.
             None => node.turn + 1 < self.turn,
         }
-    }
-
-    fn ask_for_a_poll(&mut self, key: Key, effects: &mut Effects) {
-        let Some(node) = self.nodes.get_mut(key) else { return };
-        if let Some(waker) = node.waker.take() {
-            effects.wake.push(waker);
-            self.stirred = self.turn;
-        }
-        effects.wake_task = true;
     }
 
     /// The mark of a node that is to be polled while it has one.
