@@ -745,11 +745,14 @@ impl Tree {
 
     /// Whether what was raised in `at` is on its way still.
     pub(crate) fn unwinds(&self, at: Option<Key>) -> bool {
-        let is_scope = |node: &Node| node.kind == Kind::Scope && node.mark.is_some();
+        // A scope with children that was asked itself gives way as soon as it is polled.
+        let ends = |node: &Node, mark: Mark| {
+            mark.raised || node.kind == Kind::Scope && !self.is_void(mark.request)
+        };
         let mut from = at;
         while let Some(key) = from {
             let Some(node) = self.nodes.get(key) else { return false };
-            if node.mark.is_some_and(|mark| mark.raised) || from == at && is_scope(node) {
+            if node.mark.is_some_and(|mark| ends(node, mark)) {
                 return true;
             }
             from = node.parent;
