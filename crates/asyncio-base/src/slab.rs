@@ -51,6 +51,9 @@ enum Entry<T> {
 
 /// End of the free list.
 const NONE: u32 = u32::MAX;
+/// So many positions are made at a time, at least, and at most.
+const LEAST: u32 = 4;
+const MOST: u32 = 64;
 /// Positions lie below this: whoever links values has a bit to spare.
 const LIMIT: u32 = 1 << 31;
 
@@ -102,7 +105,7 @@ impl<T> Slab<T> {
         let index = self.free;
         // The end of the free list is a position that no slab has: one question answers both.
         let Some(entry) = self.entries.get_mut(index as usize) else {
-            return self.insert_at_end(value);
+            return self.insert_and_grow(value);
         };
         let Entry::Free { generation, next } = *entry else {
             unreachable!("the free list links free entries only");
@@ -112,12 +115,22 @@ impl<T> Slab<T> {
         Key { index, generation }
     }
 
+    /// As [`insert`](Self::insert) where no position is free: the new ones are linked as free, some at a time.
+    #[cold]
     #[inline(never)]
-    fn insert_at_end(&mut self, value: T) -> Key {
-        let index = u32::try_from(self.entries.len()).ok().filter(|&i| i < LIMIT);
-        let index = index.expect("a slab holds no more than 2^31 values");
-        self.entries.push(Entry::Full { generation: self.first_generation, value });
-        Key { index, generation: self.first_generation }
+    fn insert_and_grow(&mut self, value: T) -> Key {
+        let index = self.entries.len() as u32;
+        let end = LIMIT.min(index + index.clamp(LEAST, MOST));
+        assert!(index < end, "a slab holds no more than 2^31 values");
+        let generation = self.first_generation;
+        let free = |next| Entry::Free { generation, next };
+        self.entries.reserve((end - index) as usize);
+        self.entries.extend((index + 1..end).map(free).chain([free(NONE)]));
+        let first = &mut self.entries[index as usize];
+        let Entry::Free { next, .. } = *first else { unreachable!("it was made free above") };
+        *first = Entry::Full { generation, value };
+        self.free = next;
+        Key { index, generation }
     }
 
     /// Takes the value out, if the key still names one.
@@ -196,7 +209,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// How many positions there are, those of removed values included.
+    /// How many positions there are, free ones included.
     pub fn positions(&self) -> usize {
         self.entries.len()
     }
@@ -256,7 +269,7 @@ mod tests {
         assert_eq!((slab.at(a.index()), slab.key_at(a.index())), (Some(&"a"), Some(a)));
         *slab.at_mut(b.index()).unwrap() = "c";
         assert_eq!(slab.remove(b), Some("c"));
-        assert_eq!((slab.at(b.index()), slab.key_at(b.index()), slab.positions()), (None, None, 2));
+        assert_eq!((slab.at(b.index()), slab.key_at(b.index()), slab.positions()), (None, None, 4));
         assert!(
             slab.at_mut(b.index()).is_none() && slab.at(2).is_none() && slab.key_at(2).is_none()
         );
