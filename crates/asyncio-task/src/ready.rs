@@ -27,12 +27,9 @@ struct Ended {
     waiter: Option<Waker>,
 }
 
-/// What the waker of one task points to.
-struct Mark {
-    /// The one whose `marks` this is in.
-    ready: *const Ready,
-    index: u32,
-}
+/// What the waker of one task points to: the one whose `marks` this is in, where its place is the task's index.
+#[derive(Clone, Copy)]
+struct Mark(*const Ready);
 
 // SAFETY: a mark is never changed, and what it points to may be shared by threads: the rest of `Ready` is a lock.
 unsafe impl Send for Mark {}
@@ -46,11 +43,11 @@ impl Ready {
     ///
     /// With 2^32 tasks or more.
     pub fn for_many(many: usize) -> Arc<Self> {
-        let many = u32::try_from(many).expect("fewer than 2^32 tasks");
-        let ended = Ended { indices: Vec::with_capacity(many as usize), waiter: None };
+        assert!(u32::try_from(many).is_ok(), "fewer than 2^32 tasks");
+        let ended = Ended { indices: Vec::with_capacity(many), waiter: None };
         Arc::new_cyclic(|ready| {
-            let mark = |index| Mark { ready: ready.as_ptr(), index };
-            Ready { ended: Mutex::new(ended), marks: (0..many).map(mark).collect() }
+            let marks = vec![Mark(ready.as_ptr()); many].into_boxed_slice();
+            Ready { ended: Mutex::new(ended), marks }
         })
     }
 
@@ -60,21 +57,25 @@ impl Ready {
     ///
     /// If there are not so many.
     #[inline(always)]
-    pub fn watch(self: &Arc<Self>, index: usize, wake_when_finished: impl FnOnce(&Waker) -> bool) {
+    pub fn watch(self: &Arc<Self>, index: usize, wake_when_finished: impl FnOnce(Waker) -> bool) {
         let mark = &self.marks[index];
-        // SAFETY: the functions of the vtable take the pointer for what it is. The waker borrows the count that `self` is, and is not dropped.
-        let waker = ManuallyDrop::new(unsafe { Waker::new(mark.as_ptr(), &VTABLE) });
-        if !wake_when_finished(&waker) {
-            self.tell(mark.index);
+        // The count of the waker.
+        std::mem::forget(self.clone());
+        // SAFETY: the functions of the vtable take the pointer for what it is, and the count above is the waker's.
+        let waker = unsafe { Waker::new(mark.as_ptr(), &VTABLE) };
+        if !wake_when_finished(waker) {
+            self.note(mark).into_iter().for_each(Waker::wake);
         }
     }
 
-    fn tell(&self, index: u32) {
+    /// Writes the index of a mark down; gives who is to be woken.
+    #[inline]
+    fn note(&self, mark: &Mark) -> Option<Waker> {
+        // Neither place nor number is above that of the marks.
+        let index = (mark.as_ptr().addr() - self.marks.as_ptr().addr()) / size_of::<Mark>();
         let mut ended = self.ended.lock();
-        ended.indices.push(index);
-        let waiter = ended.waiter.take();
-        drop(ended);
-        waiter.into_iter().for_each(Waker::wake);
+        ended.indices.push(index as u32);
+        ended.waiter.take()
     }
 
     /// Moves those that have ended since the last look to the end of `into`, and has `waiter` woken at the next.
@@ -121,39 +122,65 @@ impl Mark {
         unsafe { &*data.cast::<Mark>() }
     }
 
+    /// Writes its index down; gives who is to be woken.
+    ///
     /// # Safety
     ///
     /// There is a count of the `Ready`.
-    unsafe fn tell(&self) {
+    unsafe fn note(&self) -> Option<Waker> {
         // SAFETY: the pointer is that of the `Ready` this mark is in, which lives.
-        unsafe { &*self.ready }.tell(self.index);
+        unsafe { &*self.0 }.note(self)
     }
 }
 
 unsafe fn clone(data: *const ()) -> RawWaker {
     // SAFETY: called through the vtable. The pointer came from the `Arc`, and there is a count.
-    unsafe { Arc::increment_strong_count(Mark::of(data).ready) };
+    unsafe { Arc::increment_strong_count(Mark::of(data).0) };
     RawWaker::new(data, &VTABLE)
 }
 
 unsafe fn wake(data: *const ()) {
-    // SAFETY: called through the vtable, on a waker whose count it consumes: the guard gives it back, also if whoever waits panics when it is woken.
-    let _count = unsafe { Arc::from_raw(Mark::of(data).ready) };
-    // SAFETY: the count is in `_count`.
-    unsafe { Mark::of(data).tell() };
+    // SAFETY: called through the vtable, on a waker whose count it consumes.
+    unsafe { noted(data) }.into_iter().for_each(Waker::wake);
 }
 
 unsafe fn wake_by_ref(data: *const ()) {
     // SAFETY: called through the vtable, on a waker that keeps its count during the call.
-    unsafe { Mark::of(data).tell() };
+    unsafe { Mark::of(data).note() }.into_iter().for_each(Waker::wake);
 }
 
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: called through the vtable, on a waker whose count it consumes.
-    drop(unsafe { Arc::from_raw(Mark::of(data).ready) });
+    drop(unsafe { Arc::from_raw(Mark::of(data).0) });
+}
+
+/// Writes the index down that the waker stands for; gives who is to be woken.
+///
+/// # Safety
+///
+/// `data` is the data pointer of a waker made with [`VTABLE`], whose count this consumes.
+#[inline]
+unsafe fn noted(data: *const ()) -> Option<Waker> {
+    // SAFETY: the caller says so.
+    let mark = unsafe { Mark::of(data) };
+    // SAFETY: as above; the count is given back at the end, after the mark was looked at last.
+    let _count = unsafe { Arc::from_raw(mark.0) };
+    // SAFETY: the count is in `_count`.
+    unsafe { mark.note() }
+}
+
+/// Does what a waker of this module does but for waking, and gives who is to be woken; another waker itself.
+#[inline]
+pub(crate) fn woken_by(waker: Waker) -> Option<Waker> {
+    match into_pointer(waker) {
+        // SAFETY: the pointer is that of such a waker, which was forgotten.
+        Ok(data) => unsafe { noted(data) },
+        Err(waker) => Some(waker),
+    }
 }
 
 /// A waker of this module as the pointer that it is; others are given back.
+#[inline]
 pub(crate) fn into_pointer(waker: Waker) -> Result<*const (), Waker> {
     if !std::ptr::eq(waker.vtable(), &VTABLE) {
         return Err(waker);
@@ -184,7 +211,7 @@ mod tests {
         let mut wakers = Vec::new();
         for index in 0..3 {
             ready.watch(index, |waker| {
-                wakers.push(waker.clone());
+                wakers.push(waker);
                 index != 1
             });
         }
@@ -204,10 +231,11 @@ mod tests {
     fn a_waker_survives_the_trip_through_a_pointer() {
         let ready = Ready::for_many(1);
         ready.watch(0, |waker| {
-            let pointer = into_pointer(waker.clone()).unwrap();
+            let same = waker.clone();
+            let pointer = into_pointer(waker).unwrap();
             // SAFETY: from the line above.
             let back = unsafe { from_pointer(pointer) };
-            assert!(back.will_wake(waker) && into_pointer(Waker::noop().clone()).is_err());
+            assert!(back.will_wake(&same) && into_pointer(Waker::noop().clone()).is_err());
             true
         });
         assert_eq!(Arc::strong_count(&ready), 1);

@@ -5,6 +5,7 @@ use crate::error::{CancelledError, JoinError};
 use crate::handle::{self, TaskHandle};
 use crate::header::{Header, RawTask};
 use crate::panics;
+use crate::ready;
 use crate::state::{
     self, ABORT, AWAITS, CANCELLED, Completed, Idle, JOIN_WAKER, MUST_CANCEL, RETRIEVED, Refused,
     Snapshot, WATCHED,
@@ -347,6 +348,7 @@ pub(crate) fn call_waker(task: RawTask, waker: Waker) {
     if waker::is_ours(&waker) {
         return waker.wake();
     }
+    let Some(waker) = ready::woken_by(waker) else { return };
     panics::reporting(|| task.host(), || waker.wake());
 }
 

@@ -236,7 +236,7 @@ impl<T> Task<T> {
             return self.leave_waker_again(now, waker);
         }
         // SAFETY: the task was not complete with `JOIN_WAKER` clear, so the slot is ours, and empty: who clears the bit takes the waker out.
-        unsafe { self.fill_slot(waker) }
+        unsafe { self.fill_slot(waker) }.is_none()
     }
 
     /// As [`leave_waker`](Self::leave_waker) where one has been left before, or callbacks are outstanding.
@@ -253,29 +253,28 @@ impl<T> Task<T> {
         // SAFETY: the task was not complete and `JOIN_WAKER` is clear now, so the slot is ours.
         let stale = unsafe { header.join.take() };
         // SAFETY: as above, and empty now.
-        let left = unsafe { self.fill_slot(waker) };
+        let refused = unsafe { self.fill_slot(waker) };
+        let left = refused.is_none();
         // Only now that all is in order: a waker's destructor is user code.
-        drop(stale);
+        drop((stale, refused));
         left
     }
 
-    /// Hands a waker to the finisher; false, and the waker is dropped, if that has finished.
+    /// Hands a waker to the finisher, or gives it back if the task is complete.
     ///
     /// # Safety
     ///
     /// The slot is ours, and empty.
-    #[inline]
-    unsafe fn fill_slot(&self, waker: Waker) -> bool {
+    #[inline(always)]
+    unsafe fn fill_slot(&self, waker: Waker) -> Option<Waker> {
         let header = self.raw.header();
         // SAFETY: the caller says so.
         unsafe { header.join.set(waker) };
-        let left = header.state.set_join_waker();
-        if !left {
-            // SAFETY: complete before the slot was handed over, so it is still ours.
-            let refused = unsafe { header.join.take() };
-            drop(refused);
+        if header.state.set_join_waker() {
+            return None;
         }
-        left
+        // SAFETY: complete before the slot was handed over, so it is still ours.
+        unsafe { header.join.take() }
     }
 
     /// Calls `callback` with the outcome once the task has ended, on the loop's lane, in the order of registration and in a copy of
@@ -366,14 +365,32 @@ impl<T> Task<T> {
     /// Has `waker` woken once when the task has finished, in place of whoever awaits this handle; false if it has finished. Passes no cancel on.
     ///
     /// For those who wait for many.
-    pub fn wake_when_finished(&mut self, waker: &Waker) -> bool {
+    #[inline(always)]
+    pub fn wake_when_finished(&mut self, waker: Waker) -> bool {
+        let now = self.state().load();
+        if now.is_finished() {
+            return false;
+        }
+        handle::refuse_own(self.raw);
+        if now.has(COMPLETE) || now.has(JOIN_WAKER) {
+            return self.wake_when_finished_again(waker);
+        }
+        // SAFETY: the task was not complete with `JOIN_WAKER` clear, so the slot is ours, and empty: who clears the bit takes the waker out.
+        match unsafe { self.fill_slot(waker) } {
+            None => true,
+            Some(waker) => self.wake_when_finished_again(waker),
+        }
+    }
+
+    /// As [`wake_when_finished`](Self::wake_when_finished) where a waker was left before, or callbacks are outstanding.
+    #[cold]
+    fn wake_when_finished_again(&mut self, waker: Waker) -> bool {
         loop {
             let now = self.state().load();
             if now.is_finished() {
                 return false;
             }
-            handle::refuse_own(self.raw);
-            if self.leave_waker(now, waker.clone()) {
+            if self.leave_waker_again(now, waker.clone()) {
                 return true;
             }
         }

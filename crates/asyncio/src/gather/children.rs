@@ -8,7 +8,7 @@ use std::task::Waker;
 /// One task of a gather, of whatever type.
 #[doc(hidden)]
 pub trait Child {
-    fn wake_when_finished(&mut self, waker: &Waker) -> bool;
+    fn wake_when_finished(&mut self, waker: Waker) -> bool;
     fn cancel(&self, message: Option<Cow<'static, str>>) -> bool;
     fn cancelled(&self) -> bool;
     fn failed(&self) -> bool;
@@ -16,7 +16,8 @@ pub trait Child {
 }
 
 impl<T> Child for Task<T> {
-    fn wake_when_finished(&mut self, waker: &Waker) -> bool {
+    #[inline(always)]
+    fn wake_when_finished(&mut self, waker: Waker) -> bool {
         Task::wake_when_finished(self, waker)
     }
 
@@ -46,7 +47,7 @@ impl<T> Child for Task<T> {
 pub struct Fallible<T, E>(pub(super) Task<Result<T, E>>);
 
 impl<T, E> Child for Fallible<T, E> {
-    fn wake_when_finished(&mut self, waker: &Waker) -> bool {
+    fn wake_when_finished(&mut self, waker: Waker) -> bool {
         self.0.wake_when_finished(waker)
     }
 
@@ -91,10 +92,12 @@ pub trait Outcomes: Children {
     fn outcomes(&mut self) -> Self::Outcomes;
 }
 
+#[inline(always)]
 fn outcome<T>(task: &mut Task<T>) -> Result<T, JoinError> {
     task.try_result().expect("the task of a gather has ended")
 }
 
+#[inline(always)]
 fn value<T>(task: &mut Task<T>) -> T {
     outcome(task).expect("no task of the gather has failed")
 }
