@@ -811,7 +811,12 @@ where
             members.take_news();
             said.lock().unwrap().push("strike");
         }
-        domain.poll_body(body.as_mut(), cx).map(|ended| ended.map(Result::unwrap).is_none())
+        let ended = domain.poll_body(body.as_mut(), cx);
+        ended.map(|ended| {
+            let interrupted = ended.map(Result::unwrap).is_none();
+            assert!(!domain.raise(), "nobody else has asked for that");
+            interrupted
+        })
     }))
 }
 

@@ -160,15 +160,6 @@ impl Forward {
     }
 }
 
-impl Drop for Forward {
-    #[inline]
-    fn drop(&mut self) {
-        if let Seen::Plain(plain) = self.place.get() {
-            plain.end();
-        }
-    }
-}
-
 /// A leaf that brings something back first is awaited like a task that cleans up: what reaches it ends it by that very cancellation.
 impl Hold for Forward {
     fn is_asked(&mut self, waker: &Waker) -> bool {

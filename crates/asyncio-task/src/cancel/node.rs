@@ -400,16 +400,22 @@ impl Node {
 }
 
 impl Drop for Node {
-    #[inline]
+    /// A call, so that whoever has none, which is nearly everybody, sees that in line.
+    #[inline(always)]
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Node {
+    #[inline(never)]
+    fn end(&mut self) {
         let is_out = self.task.raw().header().cold().tree.lock().remove_plain(self.key);
         if !is_out {
             self.leave();
         }
     }
-}
 
-impl Node {
     /// Leaves the tree, and something behind.
     #[cold]
     fn leave(&mut self) {

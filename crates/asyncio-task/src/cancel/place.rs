@@ -3,7 +3,7 @@
 //! | word | place |
 //! |---|---|
 //! | null | nowhere: it has not been pending, or not in a task |
-//! | odd | the number of a plain await |
+//! | odd | the number of a plain await, which is over when the word is gone |
 //! | even | a boxed node, which is the word's |
 
 use super::node::Node;
@@ -93,12 +93,24 @@ impl<N> Seen<N> {
     }
 }
 
+impl Place {
+    #[inline(never)]
+    fn leave(&mut self) {
+        match self.read() {
+            Seen::Nowhere => {}
+            Seen::Plain(plain) => plain.end(),
+            // SAFETY: the word owns the box, and is no more.
+            Seen::Node(node) => drop(unsafe { Box::from_raw(node) }),
+        }
+    }
+}
+
 impl Drop for Place {
+    /// One comparison for what has not waited, or not in vain: nearly every handle of a task.
     #[inline]
     fn drop(&mut self) {
-        if let Seen::Node(node) = self.read() {
-            // SAFETY: the word owns the box, and is no more.
-            drop(unsafe { Box::from_raw(node) });
+        if !self.0.is_null() {
+            self.leave();
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::header::RawTask;
 use asyncio_base::record::{self, PollRecord, Scope};
 use asyncio_base::slab::Key;
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::task::{Poll, Waker};
 
 /// Where a scope keeps its node.
@@ -24,7 +25,8 @@ use std::task::{Poll, Waker};
 pub(super) struct Slot {
     /// The place of the node, `Key::NONE` without one. Written first where something inside makes it.
     key: Key,
-    node: Option<Node>,
+    /// None if the place is `Key::NONE`: then there is nothing to drop, which is one comparison.
+    node: ManuallyDrop<Option<Node>>,
 }
 
 impl Default for Slot {
@@ -37,7 +39,7 @@ impl Slot {
     /// Without a node.
     #[inline]
     pub(super) const fn new() -> Self {
-        Slot { key: Key::NONE, node: None }
+        Slot { key: Key::NONE, node: ManuallyDrop::new(None) }
     }
 
     /// The node.
@@ -55,7 +57,7 @@ impl Slot {
     /// Keeps a node.
     pub(super) fn set(&mut self, node: Node) {
         self.key = node.key();
-        self.node = Some(node);
+        *self.node = Some(node);
     }
 
     /// The node leaves.
@@ -69,8 +71,13 @@ impl Slot {
     #[inline]
     pub(super) fn clear(&mut self) {
         if !self.is_empty() {
-            drop(self.take());
+            self.leave();
         }
+    }
+
+    #[inline(never)]
+    fn leave(&mut self) {
+        drop(self.take());
     }
 
     /// Takes out a node of another task, or one that was detached; one that stood in another place of this task comes here.
@@ -91,17 +98,29 @@ impl Slot {
     }
 
     /// Takes over the node that was made in a poll of what is inside, which has ended.
-    #[inline]
+    #[inline(always)]
     fn keep(&mut self, record: &PollRecord<'_>, task: RawTask) {
         if !self.is_empty() && self.node.is_none() {
-            self.node = Some(Node::with_key(task, record, self.key));
+            self.keep_new(record, task);
         }
+    }
+
+    #[inline(never)]
+    fn keep_new(&mut self, record: &PollRecord<'_>, task: RawTask) {
+        *self.node = Some(Node::with_key(task, record, self.key));
     }
 
     #[cold]
     #[inline(never)]
     fn keep_after_a_panic(&mut self, task: RawTask) {
         record::with(|record| record.into_iter().for_each(|record| self.keep(record, task)));
+    }
+}
+
+impl Drop for Slot {
+    #[inline(always)]
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

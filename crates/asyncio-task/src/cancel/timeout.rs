@@ -233,10 +233,17 @@ impl TimeoutDomain {
 }
 
 impl Drop for TimeoutDomain {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        if let Some(plain) = &self.plain {
-            plain.end();
+        if let Some(plain) = self.plain {
+            end_early(plain);
         }
     }
+}
+
+/// A timeout without a node is dropped while it waits.
+#[cold]
+#[inline(never)]
+fn end_early(plain: PlainAwait) {
+    plain.end();
 }

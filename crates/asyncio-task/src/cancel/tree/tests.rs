@@ -689,7 +689,7 @@ fn rule_9_what_is_busy_is_asked_whether_it_is_polled() {
     let (mut tree, keys) = tree(&[(Shield, None), (Scope, None)]);
     let is_asked = |tree: &mut Tree| {
         let (left, effects) = tree.end_turn();
-        assert!(left.is_none() && effects.wake_task == !effects.wake.is_empty());
+        assert!(left.is_none() && effects.wake_task != effects.wake.is_empty());
         effects.wake_task
     };
     let polled = |tree: &mut Tree| {
