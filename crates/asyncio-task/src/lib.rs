@@ -47,7 +47,7 @@ mod waker_slot;
 pub use blocking::{BlockingError, block_on};
 pub use borrowed::{Borrowed, with_borrowed};
 pub use cancel::{
-    CatchCancelled, Domain, Forward, GroupDomain, Inside, Polled, Shield, Shieldable,
+    CatchCancelled, Domain, Forward, GroupDomain, Inside, Polled, Shield, Shieldable, Standing,
     TimeoutDomain, Uncancellable, catch_cancelled, fail_here, shield, uncancellable, with_finally,
 };
 pub use cancel_on_drop::CancelOnDrop;

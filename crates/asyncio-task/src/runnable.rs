@@ -115,10 +115,10 @@ impl Runnable {
     #[inline(always)]
     fn turn(&self, record: &PollRecord<'_>, seen: Snapshot) -> bool {
         if seen.has(MUST_CANCEL) {
-            return self.turn_cancelled(record, seen.has(AWAITS));
+            return self.turn_cancelled(record, seen);
         }
         let is_complete = self.poll();
-        self.has_ended(is_complete)
+        self.has_ended(is_complete, seen)
     }
 
     #[inline]
@@ -137,8 +137,8 @@ impl Runnable {
     /// the task's scopes otherwise. See `cancel/plain.rs`.
     #[cold]
     #[inline(never)]
-    fn turn_cancelled(&self, record: &PollRecord<'_>, mut awaits: bool) -> bool {
-        let task = self.0;
+    fn turn_cancelled(&self, record: &PollRecord<'_>, seen: Snapshot) -> bool {
+        let (task, mut awaits) = (self.0, seen.has(AWAITS));
         for _ in 0..MOST_OFFERS {
             let now = task.header().state.load();
             let is_request = now.has(MUST_CANCEL) && !now.has(ABORT);
@@ -148,7 +148,7 @@ impl Runnable {
             record.offered.set(true);
             // What ends the task from inside comes before a request that nobody took.
             let is_complete = self.poll();
-            if self.has_ended(is_complete) {
+            if self.has_ended(is_complete, seen) {
                 return true;
             }
             if !record.offered.replace(false) {
@@ -163,7 +163,7 @@ impl Runnable {
         if record.offered.replace(false) {
             cancel::withdraw_offer(task);
         }
-        self.has_ended(is_complete)
+        self.has_ended(is_complete, seen)
     }
 
     /// Delivers the recorded request to the task's innermost scopes; without any the task ends, and this is false. An abort asks nobody.
@@ -176,20 +176,20 @@ impl Runnable {
 
     /// After a poll: whether the task has ended, by itself or from inside; then the outcome is stored.
     #[inline]
-    fn has_ended(&self, is_complete: bool) -> bool {
+    fn has_ended(&self, is_complete: bool, seen: Snapshot) -> bool {
         // Every poll comes by here, and hardly any task has a scope.
-        if cancel::is_quiet(self.0) { is_complete } else { self.look_at_the_end(is_complete) }
+        if cancel::is_quiet(self.0) { is_complete } else { self.look_at_the_end(is_complete, seen) }
     }
 
     #[cold]
     #[inline(never)]
-    fn look_at_the_end(&self, is_complete: bool) -> bool {
+    fn look_at_the_end(&self, is_complete: bool, seen: Snapshot) -> bool {
         if is_complete {
             // In the task's word it is found when the task completes.
             cancel::give_root_back(self.0);
             return true;
         }
-        cancel::take_end(self.0).map(|error| self.fail(error)).is_some()
+        cancel::take_end(self.0, seen).map(|error| self.fail(error)).is_some()
     }
 
     /// Ends a task that was never queued.

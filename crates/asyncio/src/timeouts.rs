@@ -295,6 +295,9 @@ impl<F: Future> Future for Timeout<F> {
             Phase::Active => {}
             Phase::Created => this.alarm.begin(),
             _ => {
+                if let Some(output) = come_here(this.alarm, this.domain, this.future.as_mut(), cx) {
+                    return Poll::Ready(Ok(output));
+                }
                 if strikes(this.alarm, this.domain, this.future.as_mut()) {
                     return Poll::Ready(Err(TimeoutError));
                 }
@@ -311,6 +314,31 @@ impl<F: Future> Future for Timeout<F> {
                 Poll::Pending
             }
         }
+    }
+}
+
+/// A deadline strikes what is below it where it is polled now. If that is another place than before, what is inside is polled first; and if the deadline had
+/// struck in the other place, and nobody had answered, it strikes once more. Gives what came of the poll.
+#[cold]
+fn come_here<F: Future>(
+    alarm: &mut Alarm,
+    domain: &mut TimeoutDomain,
+    future: Pin<&mut Option<F>>,
+    cx: &mut Context<'_>,
+) -> Option<F::Output> {
+    if future.is_none() || alarm.phase == Phase::OnlyLooks {
+        return None;
+    }
+    let standing = domain.standing();
+    if standing.is_cut_short && alarm.phase == Phase::Expired {
+        alarm.phase = Phase::Due;
+    }
+    if standing.is_here || alarm.phase != Phase::Due {
+        return None;
+    }
+    match domain.poll(future, cx) {
+        Polled::Returned(output) => Some(output),
+        Polled::Cancelled | Polled::Waits { .. } => None,
     }
 }
 

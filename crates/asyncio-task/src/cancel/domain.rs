@@ -38,7 +38,7 @@ impl Domain {
     /// Asks what is inside to end. The future must be polled afterwards.
     pub fn cancel(&mut self, message: Option<Cow<'static, str>>) {
         match self.slot.get() {
-            Some(node) => node.cancel_inside(message, false),
+            Some(node) => node.cancel_inside(message),
             None => self.is_asked = true,
         }
     }
@@ -72,7 +72,7 @@ impl Domain {
                 return poll_outside(future, cx).map(Inside::Returned);
             };
             if is_asked {
-                scope.node().cancel_inside(None, false);
+                scope.node().cancel_inside(None);
             }
             if !end(&mut scope, future.as_mut(), |_| None) {
                 // Emptied by a request that went on: the enclosing scope will drop this.

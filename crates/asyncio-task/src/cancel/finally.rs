@@ -1,6 +1,6 @@
 //! `with_finally`: a clean-up however something ends.
 
-use super::node::{current, with_tree};
+use super::node::{current, place_scopes, with_tree};
 use super::scopes::{catch_cancelled, uncancellable};
 use super::tree::Request;
 use crate::error::CancelledError;
@@ -55,7 +55,11 @@ impl Postponed {
     }
 
     fn end(mut self) -> CancelledError {
-        self.0.take().expect("it is emptied last").0
+        if current().map(|task| task.header().id) == self.0.as_ref().map(|(_, task)| task.id()) {
+            return self.0.take().expect("it is emptied last").0;
+        }
+        // It ends in another task: who was asked is told, and what is here is cancelled too.
+        self.0.as_ref().expect("it is emptied last").0.clone()
     }
 }
 
@@ -64,6 +68,15 @@ impl Drop for Postponed {
         let Some((cancelled, task)) = self.0.take() else { return };
         let (message, origin) = cancelled.into_parts(Some(task.id()));
         let request = Request { origin, message };
-        with_tree(task.raw(), |tree| ((), tree.give_back(request, false)));
+        with_tree(task.raw(), |tree| {
+            let at = place_scopes(task.raw(), tree);
+            // What is on its way here anyway takes it along.
+            let effects = if current() == Some(task.raw()) && tree.unwinds(at) {
+                tree.raise(at, request)
+            } else {
+                tree.give_back(request, false)
+            };
+            ((), effects)
+        });
     }
 }

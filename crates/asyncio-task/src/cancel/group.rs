@@ -31,7 +31,7 @@ impl GroupDomain {
     #[must_use]
     pub fn cancel(&mut self) -> bool {
         let node = self.slot.get().filter(|node| node.is_here());
-        node.map(|node| node.cancel_inside(None, true)).is_some()
+        node.map(|node| node.cancel_inside(None)).is_some()
     }
 
     /// Polls the body, which is emptied when it ends; `None` if a request has ended it. A panic of it, also of its destructor, is how it ended.

@@ -26,7 +26,7 @@ pub use group::GroupDomain;
 pub(crate) use node::is_quiet;
 pub use scopes::{CatchCancelled, Uncancellable, catch_cancelled, uncancellable};
 pub use shield::{Shield, Shieldable, shield};
-pub use timeout::{Polled, TimeoutDomain};
+pub use timeout::{Polled, Standing, TimeoutDomain};
 pub(crate) use tree::{Origin, Tree};
 pub use turns::fail_here;
 pub(crate) use turns::{deliver, give_root_back, has_nodes, take_end, uncancel, withdraw_offer};

@@ -311,6 +311,11 @@ impl Node {
         (self.parent, self.is_unwinding) = (parent.unwrap_or(Key::NONE), true);
     }
 
+    /// Whether it has asked what is inside to end, and was not answered, if need be before it was taken out.
+    pub(super) fn asks(&self) -> bool {
+        self.task.raw().header().cold().tree.lock().asks(self.key)
+    }
+
     /// Whether a request went on from here.
     pub(crate) fn is_unwinding(&self) -> bool {
         self.is_unwinding
@@ -325,7 +330,7 @@ impl Node {
     /// A cancellation has ended what is inside, which is awaited again: if it has got where it goes it is raised once more.
     pub(super) fn unwind_again(&self) {
         if !self.unwinds() {
-            self.raise_to_parent(Request::AGAIN);
+            self.with_tree(|tree, key| ((), tree.raise_again(key)));
         }
     }
 
@@ -334,13 +339,11 @@ impl Node {
         self.with_tree(|tree, key| ((), tree.raise_to_parent(key, request)));
     }
 
-    /// Asks what is inside to end; if nothing has a say, this node has the request. If it `overrules`, a timeout inside does not end by itself any more.
-    pub(crate) fn cancel_inside(&self, message: Option<Cow<'static, str>>, overrules: bool) {
+    /// Asks what is inside to end; if nothing has a say, this node has the request. A timeout inside does not end by itself any more.
+    pub(crate) fn cancel_inside(&self, message: Option<Cow<'static, str>>) {
         self.with_tree(|tree, key| {
             let mut effects = Effects::default();
-            if overrules {
-                tree.overrule(key);
-            }
+            tree.overrule(key);
             tree.strike(key, message, &mut effects);
             ((), effects)
         });
@@ -420,7 +423,9 @@ impl Node {
     #[cold]
     fn leave(&mut self) {
         let tree = &self.task.raw().header().cold().tree;
-        let Some(remains) = tree.lock().remove(self.key) else { return };
+        let Some(remains) = tree.lock().remove(self.key) else {
+            return tree.lock().forget(self.key);
+        };
         if remains.matter() {
             self.with_tree(|tree, key| ((), tree.bury(key, &remains)));
         }

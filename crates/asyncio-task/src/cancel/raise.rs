@@ -1,7 +1,7 @@
 //! A cancellation that was caught, and goes on or ends.
 
 use super::node::{current, current_id, place_scopes, unwinds, with_tree};
-use super::tree::{Origin, Request};
+use super::tree::Request;
 use crate::error::CancelledError;
 use crate::handle::TaskHandle;
 use asyncio_base::slab::Key;
@@ -29,11 +29,6 @@ impl Raised {
     fn unwinds(&self) -> bool {
         unwinds(self.task.raw(), self.at)
     }
-}
-
-impl Request {
-    /// What has been cancelled is awaited again.
-    pub(super) const AGAIN: Request = Request { origin: Origin::Task, message: None };
 }
 
 impl CancelledError {

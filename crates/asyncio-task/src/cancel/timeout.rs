@@ -24,7 +24,7 @@
 //! * Its own is given to the node that is made for it.
 
 use super::domain::{end, poll_outside};
-use super::node::{in_task, is_quiet};
+use super::node::{Node, in_task, is_quiet};
 use super::plain::PlainAwait;
 use super::scope::{ScopePoll, Slot};
 use super::tree::Kind;
@@ -65,6 +65,15 @@ pub enum Polled<T> {
     },
 }
 
+/// How a timeout stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// It has been polled in this place: what is inside, and can be asked, is below it. If not, it has to be polled before it strikes.
+    pub is_here: bool,
+    /// It had struck, and was taken away before anybody had answered: it has to strike again.
+    pub is_cut_short: bool,
+}
+
 impl Default for TimeoutDomain {
     fn default() -> Self {
         TimeoutDomain::new()
@@ -78,6 +87,20 @@ impl TimeoutDomain {
         TimeoutDomain { slot: Slot::new(), plain: None, before: NOT_YET, raised: false }
     }
 
+    /// How it stands where it is polled now. To be asked before a strike, and after one until it has ended.
+    #[cold]
+    pub fn standing(&mut self) -> Standing {
+        let lost = |node: &Node| !node.is_here() && node.asks();
+        let is_cut_short = self.slot.get().is_some_and(lost);
+        record::with(|record| match record.and_then(in_task) {
+            None => Standing { is_here: true, is_cut_short: false },
+            Some((record, task)) => {
+                self.look(record, task);
+                Standing { is_here: self.plain.is_some() || !self.slot.is_empty(), is_cut_short }
+            }
+        })
+    }
+
     /// Asks what is inside to end; it is polled then. If this is true it has ended already: outside asyncio's tasks nobody can answer.
     #[cold]
     pub fn strike<F>(&mut self, mut future: Pin<&mut Option<F>>) -> bool {
@@ -88,7 +111,7 @@ impl TimeoutDomain {
             };
             self.look(record, task);
             let mut scope = ScopePoll::new(record, task, Kind::Scope, &mut self.slot);
-            scope.node().cancel_inside(None, true);
+            scope.node().cancel_inside(None);
             self.forget_plain(record);
             false
         })

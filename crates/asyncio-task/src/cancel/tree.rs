@@ -22,7 +22,8 @@
 //! 1. A request is open while it has marks. A mark ends by being taken (that answers the request), by being raised to the parent (the mark
 //!    moves), or with its node.
 //! 2. When the last mark of an unanswered request ends with its node, the request goes back to its origin. So it is not lost with a branch of
-//!    `select!` that lost, with a scope that finished just then, or with one that held it back.
+//!    `select!` that lost, with a scope that finished just then, or with one that held it back. If that happens in turn after turn, as each waits in a new
+//!    node, it is raised from where the last one was.
 //! 3. A node that holds back stops a request: nothing inside it is marked. It gets the mark, and when it finishes rule 2 applies.
 //! 4. A node that meets two requests keeps the one from further out; the other shares its fate there. One that has passed a request on passes
 //!    the next one on too.
@@ -44,6 +45,9 @@ use std::task::Waker;
 mod kept;
 #[cfg(test)]
 mod tests;
+
+/// So often a request may come back with nodes that are gone, until somebody answers.
+const MOST_RETURNS: u32 = 3;
 
 /// Who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,8 +150,12 @@ pub(crate) struct Tree {
     epoch: u64,
     /// Turns of the task, as far as requests were open, and deliveries.
     turn: u64,
-    /// The turn in which a node was last woken by a waker of its own, or polled after that.
-    stirred: u64,
+    /// What the turns have cost (`kept.rs`) since a node was last woken by a waker of its own, or polled after that.
+    waited: u32,
+    /// How often requests came back since one was answered.
+    returns: u32,
+    /// Domains that were taken out with a request of their own that nobody had answered.
+    cut_short: Vec<Key>,
     asking: kept::Asking,
 }
 
@@ -158,14 +166,15 @@ pub(crate) struct Remains {
     pub(crate) waker: Option<Waker>,
     mark: Option<Mark>,
     absorbed: Vec<Key>,
-    /// It was busy; its parent.
-    freed: Option<Option<Key>>,
+    parent: Option<Key>,
+    /// It was busy.
+    was_busy: bool,
 }
 
 impl Remains {
     /// Whether they have to be [buried](Tree::bury).
     pub(crate) fn matter(&self) -> bool {
-        self.mark.is_some() || !self.absorbed.is_empty() || self.freed.is_some()
+        self.mark.is_some() || !self.absorbed.is_empty() || self.was_busy
     }
 }
 
@@ -248,7 +257,7 @@ impl Tree {
     pub(crate) fn set_waker(&mut self, node: Key, waker: Option<Waker>) -> Option<Waker> {
         let node = self.nodes.get_mut(node)?;
         if node.is_woken() {
-            self.stirred = self.turn;
+            self.waited = 0;
         }
         node.has_own_waker = waker.is_some();
         std::mem::replace(&mut node.waker, waker)
@@ -279,19 +288,19 @@ impl Tree {
     pub(crate) fn remove(&mut self, key: Key) -> Option<Remains> {
         let node = self.nodes.remove(key)?;
         if node.is_woken() {
-            self.stirred = self.turn;
+            self.waited = 0;
         }
         self.leave_parent(node.parent);
-        let mut frees = node.is_busy() && self.has_requests();
+        let mut was_busy = node.is_busy() && self.has_requests();
         let mut absorbed = node.absorbed;
         if node.children > 0 {
             self.adopt_children(key, node.parent);
-            let (others, was_busy) = self.forget_requests_of(key);
+            let (others, busy) = self.forget_requests_of(key);
             absorbed.extend(others);
-            frees |= was_busy;
+            was_busy |= busy;
         }
-        let freed = frees.then_some(node.parent);
-        Some(Remains { waker: node.waker, mark: node.mark, absorbed, freed })
+        let Node { waker, mark, parent, .. } = node;
+        Some(Remains { waker, mark, absorbed, parent, was_busy })
     }
 
     /// Takes a node's mark away; the requests that it was of.
@@ -305,16 +314,41 @@ impl Tree {
     /// The mark of a node that is gone ends with it: rule 2. Whoever waited for it to be done looks again: rule 5.
     pub(crate) fn bury(&mut self, key: Key, remains: &Remains) -> Effects {
         let mut effects = Effects::default();
-        if let Some(parent) = remains.freed {
-            self.look_again(parent, &mut effects);
+        if remains.was_busy {
+            self.look_again(remains.parent, &mut effects);
         }
         let mark = remains.mark.map(|mark| mark.request);
         for &request in remains.absorbed.iter().chain(&mark) {
             // A domain's own request ends with it.
             let origin = self.open.get(request).map(|open| open.request.origin);
-            self.end_mark(request, origin == Some(Origin::Domain(key)), &mut effects);
+            let answers = origin == Some(Origin::Domain(key));
+            if let Some(unanswered) = self.end_one(request, answers) {
+                self.come_back(unanswered, remains.parent, &mut effects);
+            }
         }
         effects
+    }
+
+    /// A request comes back with a node that is gone. If each turn's wait is another node, none ever answers: after some times it is raised from there.
+    fn come_back(&mut self, request: Request, parent: Option<Key>, effects: &mut Effects) {
+        self.returns += 1;
+        if self.returns <= MOST_RETURNS {
+            return self.back_to_origin(request, effects);
+        }
+        effects.add(self.raise(parent, request));
+        effects.wake_task = true;
+    }
+
+    /// Whether a domain has a request of its own that nobody has answered, or had one when it was taken out.
+    pub(crate) fn asks(&self, domain: Key) -> bool {
+        let is_own = |open: &Open| open.request.origin == Origin::Domain(domain) && !open.answered;
+        let mut open = (0..self.open.positions()).filter_map(|index| self.open.at(index));
+        self.cut_short.contains(&domain) || open.any(is_own)
+    }
+
+    /// Nobody will ask any more what became of a domain that was taken out.
+    pub(crate) fn forget(&mut self, domain: Key) {
+        self.cut_short.retain(|&other| other != domain);
     }
 
     /// Whether a node is in the tree.
@@ -371,9 +405,10 @@ impl Tree {
 
     /// The outermost domain round a node that has struck, even before the node was there, and has not ended.
     fn struck_round(&self, key: Key) -> Option<Key> {
-        let parent = |&key: &Key| self.nodes.get(key)?.parent;
-        let round = std::iter::successors(parent(&key), parent);
-        round.filter_map(|key| self.struck_by(key)).last()
+        match self.struck_from(self.parent(key)) {
+            Origin::Domain(domain) => Some(domain),
+            Origin::Task => None,
+        }
     }
 
     /// Marks the innermost nodes below `origin`; false, and no request is open, if there are none.
@@ -475,7 +510,7 @@ impl Tree {
                 // Taken, not cloned: a clone is user code. The poll that follows leaves a new one.
                 if let Some(waker) = node.waker.take() {
                     effects.wake.push(waker);
-                    self.stirred = self.turn;
+                    self.waited = 0;
                 }
             }
             None => self.root = Some(keep.request),
@@ -519,20 +554,28 @@ impl Tree {
 
     /// A mark is gone. Rule 2.
     fn end_mark(&mut self, request: Key, answers: bool, effects: &mut Effects) {
-        let Some(open) = self.open.get_mut(request) else { return };
+        if let Some(unanswered) = self.end_one(request, answers) {
+            self.back_to_origin(unanswered, effects);
+        }
+    }
+
+    /// A mark is gone: gives the request if it was the last, and nobody has answered.
+    fn end_one(&mut self, request: Key, answers: bool) -> Option<Request> {
+        let open = self.open.get_mut(request)?;
         open.marks -= 1;
         open.answered |= answers;
         if open.marks > 0 {
-            return;
+            return None;
         }
         let void = self.is_void(request);
-        let Some(open) = self.open.remove(request) else { return };
-        if open.answered || void {
-            return;
-        }
-        match open.request.origin {
-            Origin::Task => effects.restore = Some(open.request.message),
-            Origin::Domain(key) => self.redeliver(key, open.request.message, effects),
+        let open = self.open.remove(request)?;
+        (!open.answered && !void).then_some(open.request)
+    }
+
+    fn back_to_origin(&mut self, request: Request, effects: &mut Effects) {
+        match request.origin {
+            Origin::Task => effects.restore = Some(request.message),
+            Origin::Domain(key) => self.redeliver(key, request.message, effects),
         }
     }
 
@@ -556,8 +599,7 @@ impl Tree {
         let mut effects = Effects::default();
         match request.origin {
             Origin::Task if later => self.later = Some(request.message),
-            Origin::Task => effects.restore = Some(request.message),
-            Origin::Domain(key) => self.redeliver(key, request.message, &mut effects),
+            _ => self.back_to_origin(request, &mut effects),
         }
         effects
     }
@@ -626,6 +668,29 @@ impl Tree {
     /// `uncancel` has reached 0. Rule 6.
     pub(crate) fn void(&mut self) {
         self.epoch += 1;
+        self.returns = 0;
+        // What shared the fate of a request that is void now stands for itself.
+        let is_free = |node: &Node| !(node.kind == Kind::Forward && node.busy && !node.fresh);
+        let is_void = |mark: Mark| self.is_void(mark.request);
+        for key in self.keys_of(|_, node| is_free(node) && node.mark.is_some_and(is_void)) {
+            self.mark_with_absorbed(key);
+        }
+    }
+
+    /// Gives a node the request from furthest out of those that it has absorbed, if there is one that is not void.
+    fn mark_with_absorbed(&mut self, key: Key) {
+        let Some(node) = self.nodes.get(key) else { return };
+        let is_open = |request| self.open.contains(request) && !self.is_void(request);
+        let open = (0..node.absorbed.len()).filter(|&at| is_open(node.absorbed[at]));
+        let further_out = |a: usize, b: usize| {
+            if self.is_further_out(node.absorbed[b], node.absorbed[a]) { b } else { a }
+        };
+        let Some(at) = open.reduce(further_out) else { return };
+        let Some(node) = self.nodes.get_mut(key) else { return };
+        if let Some(mark) = &mut node.mark {
+            std::mem::swap(&mut mark.request, &mut node.absorbed[at]);
+            node.fresh = true;
+        }
     }
 
     /// The request that has taken hold of a node: it is the node's to return or to raise, and this answers it.
@@ -649,7 +714,11 @@ impl Tree {
         for request in self.unmark(key) {
             self.end_mark(request, true, &mut effects);
         }
-        (request.filter(|_| !void), effects)
+        let request = request.filter(|_| !void);
+        if request.is_some() {
+            self.returns = 0;
+        }
+        (request, effects)
     }
 
     /// As [`take`](Self::take), of one that holds back: only what was raised inside it. It holds nothing back from then on.
@@ -672,7 +741,7 @@ impl Tree {
             return (None, effects);
         };
         let taken = self.open.get(request).map(|open| open.request.clone());
-        self.root = None;
+        (self.root, self.returns) = (None, 0);
         self.end_mark(request, true, &mut effects);
         (taken, effects)
     }
@@ -710,10 +779,10 @@ impl Tree {
     pub(crate) fn raise(&mut self, at: Option<Key>, request: Request) -> Effects {
         let mut effects = Effects::default();
         let at = at.filter(|&key| self.nodes.contains(key));
-        // A domain that does not enclose the place cannot be meant: the task is.
+        // A domain that does not enclose the place cannot be meant: the outermost is that has struck, else the task.
         let origin = match request.origin {
-            Origin::Domain(domain) if self.encloses(domain, at) => request.origin,
-            _ => Origin::Task,
+            Origin::Domain(domain) if !self.encloses(domain, at) => self.struck_from(at),
+            origin => origin,
         };
         let request = Request { origin, ..request };
         // What is unwinding goes on: `uncancel` takes back only what nobody has seen.
@@ -731,6 +800,19 @@ impl Tree {
             at = self.nodes.get(key).and_then(|node| node.parent);
         }
         false
+    }
+
+    /// What was inside `key` is awaited again although a cancellation has ended it: raises that once more, for the outermost domain that has struck, else
+    /// the task.
+    pub(crate) fn raise_again(&mut self, key: Key) -> Effects {
+        let parent = self.parent(key);
+        self.raise(parent, Request { origin: self.struck_from(parent), message: None })
+    }
+
+    fn struck_from(&self, at: Option<Key>) -> Origin {
+        let round = std::iter::successors(at, |&key| self.parent(key));
+        let struck = round.filter_map(|key| self.struck_by(key)).last();
+        struck.map_or(Origin::Task, Origin::Domain)
     }
 
     /// Raises a request that `key` has taken in its parent.

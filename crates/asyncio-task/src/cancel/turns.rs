@@ -1,11 +1,11 @@
 //! What the turns of a task, and `uncancel`, have to do with its cancel tree.
 
 use super::node::{current, with_tree};
-use super::tree::{Effects, Tree};
+use super::tree::Effects;
 use crate::cold::Cold;
 use crate::error::{CancelledError, JoinError};
 use crate::header::RawTask;
-use crate::state::ABORT;
+use crate::state::{ABORT, Snapshot};
 use asyncio_base::sync::Ordering;
 use std::borrow::Cow;
 
@@ -61,10 +61,11 @@ pub(crate) fn give_root_back(task: RawTask) {
 
 /// What a poll that left the task pending says it has to end with: a failure, or a request raised out of its outermost scope.
 #[cold]
-pub(crate) fn take_end(task: RawTask) -> Option<JoinError> {
+pub(crate) fn take_end(task: RawTask, seen: Snapshot) -> Option<JoinError> {
     let failure = with_tree(task, |tree| (tree.failure.take(), Effects::default()));
     failure.or_else(|| {
-        let left = with_tree(task, Tree::end_turn);
+        let was_woken = task.header().state.load().has_more_wakes_than(seen);
+        let left = with_tree(task, |tree| tree.end_turn(was_woken));
         if left.is_some() {
             task.header().cold().detached.fetch_add(1, Ordering::Relaxed);
         }

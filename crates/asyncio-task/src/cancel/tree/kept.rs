@@ -11,14 +11,18 @@
 //! ```
 //!
 //! A node with a waker of its own, inside `FuturesUnordered` or the like, is polled only if that is called. So it is woken first, and as such a pool polls
-//! but a few in each turn if they wake themselves, and some that are no nodes may be ahead, it is waited for until there were [`PATIENCE`] turns on
-//! end in which none of those that were woken was polled. One that has answered is asked again after more and more turns.
+//! but a few in each turn if they wake themselves, and some that are no nodes may be ahead, it is waited for as long as [`PATIENCE`] lasts, which begins
+//! anew whenever one of those that were woken is polled. One that has answered is asked again after more and more turns.
 
 use super::{Effects, Key, Kind, Mark, Node, Origin, Remains, Tree};
 use std::task::Waker;
 
-/// Turns without a poll of any node that was woken by a waker of its own, after which those that were are awaited no more.
-const PATIENCE: u64 = 8;
+/// A turn without a poll of any node that was woken by a waker of its own costs so much patience: one after which nobody but the tree wakes the task says
+/// that no pool has more to poll.
+const QUIET: u32 = 128;
+const BUSY: u32 = 1;
+/// When that is used up, those that were woken are awaited no more: after 8 quiet turns.
+const PATIENCE: u32 = 8 * QUIET;
 
 /// When those with wakers of their own are asked again to be polled. The answers cost turns, and after those a pool may have turns that it asked for itself;
 /// so there are twice as many from one time to the next, or all would go round for ever.
@@ -124,6 +128,8 @@ impl Tree {
     /// Takes nodes out that are there still. They are buried only when all are out: a request that comes back must not go to one of them again. Gives
     /// their wakers.
     fn take_out(&mut self, keys: Vec<Key>, effects: &mut Effects) -> Vec<Waker> {
+        let asking: Vec<Key> = keys.iter().copied().filter(|&key| self.asks(key)).collect();
+        self.cut_short.extend(asking);
         let remains: Vec<(Key, Remains)> =
             keys.into_iter().filter_map(|key| Some((key, self.remove(key)?))).collect();
         let mut wakers = Vec::new();
@@ -136,9 +142,11 @@ impl Tree {
 
     // ----- turns
 
-    /// A turn of the task has ended: rule 9. Gives the wakers of those that were taken out, if there were any.
-    pub(crate) fn end_turn(&mut self) -> (Option<Vec<Waker>>, Effects) {
+    /// A turn of the task has ended: rule 9; if it `was_woken` in it there is another in any case. Gives the wakers of those that were taken out, if there
+    /// were any.
+    pub(crate) fn end_turn(&mut self, was_woken: bool) -> (Option<Vec<Waker>>, Effects) {
         let mut effects = Effects::default();
+        self.waited = self.waited.saturating_add(if was_woken { BUSY } else { QUIET });
         let is_waited_for = self.is_busy_waited_for();
         let late = self.keys_of(|key, node| self.is_late(key, node, is_waited_for));
         let (left, late): (Vec<Key>, Vec<Key>) =
@@ -164,7 +172,7 @@ impl Tree {
         if !wakers.is_empty() {
             effects.wake.extend(wakers);
             effects.wake_task = true;
-            self.stirred = self.turn;
+            self.waited = 0;
             self.asking.asked(self.turn);
         }
     }
@@ -187,7 +195,7 @@ impl Tree {
     fn is_left(&self, key: Key) -> bool {
         let Some(node) = self.nodes.get(key) else { return false };
         match self.awaits_poll(key, node) {
-            _ if node.has_own_waker => node.is_woken() && self.stirred + PATIENCE <= self.turn,
+            _ if node.has_own_waker => node.is_woken() && self.waited >= PATIENCE,
             Some(mark) => mark.turn < self.turn,
             // It may have been polled in the turn before this one, before there was anything to note that for.
             None => node.turn + 1 < self.turn,
@@ -208,7 +216,7 @@ impl Tree {
         node.turn = turn;
         node.mark.iter_mut().for_each(|mark| mark.is_polled = true);
         if node.is_woken() {
-            self.stirred = turn;
+            self.waited = 0;
         }
     }
 }

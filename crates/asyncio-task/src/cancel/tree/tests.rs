@@ -516,7 +516,7 @@ impl World {
                 }
             }
             Step::EndTurn => {
-                let (_, effects) = self.tree.end_turn();
+                let (_, effects) = self.tree.end_turn(false);
                 let (left, gone) = self.nodes.iter().partition(|&&node| self.tree.contains(node));
                 self.nodes = left;
                 self.apply(effects);
@@ -649,7 +649,7 @@ fn rule_9_what_is_not_polled_with_a_request_gives_it_back() {
     assert_eq!(marked(&tree, &keys), [1, 2, 3, 4]);
     assert!(tree.begin_forward(keys[3]).is_some());
     tree.note_poll(keys[2]);
-    let (left, effects) = tree.end_turn();
+    let (left, effects) = tree.end_turn(false);
     assert!(left.is_some() && effects.wake_task, "one has more turns");
     assert_eq!(marked(&tree, &keys), [2, 3, 4]);
     assert!(!tree.contains(keys[1]));
@@ -657,10 +657,10 @@ fn rule_9_what_is_not_polled_with_a_request_gives_it_back() {
     for _ in 0..7 {
         assert!(tree.contains(keys[4]) && effects.wake_task);
         let _ = tree.begin_forward(keys[3]);
-        let _ = tree.end_turn();
+        let _ = tree.end_turn(false);
     }
     assert_eq!(marked(&tree, &keys), [3]);
-    let (left, effects) = tree.end_turn();
+    let (left, effects) = tree.end_turn(false);
     assert!(left.is_some() && !effects.wake_task);
     assert_eq!(effects.restore, Some(message("task")));
     assert!(!tree.has_nodes() || marked(&tree, &keys).is_empty());
@@ -678,7 +678,7 @@ fn rule_9_one_with_its_own_waker_is_awaited_while_others_like_it_are_polled() {
     assert_eq!(effects.wake.len(), keys.len());
     for &key in &keys {
         for _ in 0..5 {
-            assert!(tree.end_turn().0.is_none());
+            assert!(tree.end_turn(false).0.is_none());
         }
         assert_eq!(take(&mut tree, key).as_deref(), Some("task"));
     }
@@ -688,7 +688,7 @@ fn rule_9_one_with_its_own_waker_is_awaited_while_others_like_it_are_polled() {
 fn rule_9_what_is_busy_is_asked_whether_it_is_polled() {
     let (mut tree, keys) = tree(&[(Shield, None), (Scope, None)]);
     let is_asked = |tree: &mut Tree| {
-        let (left, effects) = tree.end_turn();
+        let (left, effects) = tree.end_turn(false);
         assert!(left.is_none() && effects.wake_task != effects.wake.is_empty());
         effects.wake_task
     };
@@ -709,7 +709,7 @@ fn rule_9_what_is_busy_is_asked_whether_it_is_polled() {
         }
     }
     while !is_asked(&mut tree) {}
-    let turns = std::iter::repeat_with(|| tree.end_turn());
+    let turns = std::iter::repeat_with(|| tree.end_turn(false));
     let turns = turns.take_while(|(left, effects)| left.is_none() && effects.wake_task).count();
     assert_eq!(turns, 7, "the eighth ends it");
     assert!(!tree.contains(keys[0]) && tree.contains(keys[1]));
