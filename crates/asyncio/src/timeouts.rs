@@ -295,11 +295,9 @@ impl<F: Future> Future for Timeout<F> {
             Phase::Active => {}
             Phase::Created => this.alarm.begin(),
             _ => {
-                if let Some(output) = come_here(this.alarm, this.domain, this.future.as_mut(), cx) {
-                    return Poll::Ready(Ok(output));
-                }
-                if strikes(this.alarm, this.domain, this.future.as_mut()) {
-                    return Poll::Ready(Err(TimeoutError));
+                let ended = strikes(this.alarm, this.domain, this.future.as_mut(), cx);
+                if let Some(outcome) = ended {
+                    return Poll::Ready(outcome);
                 }
             }
         }
@@ -317,50 +315,38 @@ impl<F: Future> Future for Timeout<F> {
     }
 }
 
-/// A deadline strikes what is below it where it is polled now. If that is another place than before, what is inside is polled first; and if the deadline had
-/// struck in the other place, and nobody had answered, it strikes once more. Gives what came of the poll.
+/// If the deadline is due it strikes, before what is inside is polled; gives the outcome if that is the end of all.
+///
+/// It strikes what is below it where it is polled now. If that is another place than before, what is inside is polled there first; and if it had struck in
+/// the other place, and nobody had answered, it strikes once more.
 #[cold]
-fn come_here<F: Future>(
-    alarm: &mut Alarm,
-    domain: &mut TimeoutDomain,
-    future: Pin<&mut Option<F>>,
-    cx: &mut Context<'_>,
-) -> Option<F::Output> {
-    if future.is_none() || alarm.phase == Phase::OnlyLooks {
-        return None;
-    }
-    let standing = domain.standing();
-    if standing.is_cut_short && alarm.phase == Phase::Expired {
-        alarm.phase = Phase::Due;
-    }
-    if standing.is_here || alarm.phase != Phase::Due {
-        return None;
-    }
-    match domain.poll(future, cx) {
-        Polled::Returned(output) => Some(output),
-        Polled::Cancelled | Polled::Waits { .. } => None,
-    }
-}
-
-/// If the deadline is due it strikes, before what is inside is polled; whether that is the end of all.
-#[cold]
-fn strikes<F>(
+#[inline(never)]
+fn strikes<F: Future>(
     alarm: &mut Alarm,
     domain: &mut TimeoutDomain,
     mut future: Pin<&mut Option<F>>,
-) -> bool {
+    cx: &mut Context<'_>,
+) -> Option<Result<F::Output, TimeoutError>> {
     // A cancellation has ended it.
     if future.is_none() {
-        return false;
+        return None;
     }
-    match std::mem::replace(&mut alarm.phase, Phase::Expired) {
-        Phase::Due => domain.strike(future),
-        Phase::OnlyLooks => {
-            future.set(None);
-            true
+    if alarm.phase == Phase::OnlyLooks {
+        alarm.phase = Phase::Expired;
+        future.set(None);
+        return Some(Err(TimeoutError));
+    }
+    let standing = domain.standing();
+    if alarm.phase != Phase::Due && !standing.is_cut_short {
+        return None;
+    }
+    if !standing.is_here {
+        if let Polled::Returned(output) = domain.poll(future.as_mut(), cx) {
+            return Some(Ok(output));
         }
-        Phase::Created | Phase::Active | Phase::Expired => false,
     }
+    alarm.phase = Phase::Expired;
+    domain.strike(future).then_some(Err(TimeoutError))
 }
 
 /// The deadline of a [`timeout_scope`], to look at and to move.
