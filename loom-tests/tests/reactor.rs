@@ -430,25 +430,49 @@ impl Edge {
 }
 
 /// The owner of a turn, those who notify it, and what they leave for it.
-#[derive(Default)]
 struct Turn {
     parking: Parking,
+    /// Whether the poller that `edge` stands for is made; by the owner, in no lock, before it first parks.
+    made: UnsafeCell<bool>,
     edge: Edge,
     work: AtomicU32,
 }
 
+// SAFETY: `made` is read and written as `platform.rs` does it, and whether that is sound is what loom is asked.
+unsafe impl Send for Turn {}
+// SAFETY: as above.
+unsafe impl Sync for Turn {}
+
 impl Turn {
+    fn new() -> Arc<Turn> {
+        let (parking, edge) = (Parking::new(), Edge::default());
+        let (made, work) = (UnsafeCell::new(false), AtomicU32::new(0));
+        Arc::new(Turn { parking, made, edge, work })
+    }
+
     fn submit(&self) {
         self.work.fetch_add(1, Ordering::Relaxed);
         if self.parking.notify() {
+            // SAFETY: loom checks that nobody writes it meanwhile.
+            assert!(self.made.with(|made| unsafe { *made }), "somebody waits without a poller");
             self.edge.write();
         }
+    }
+
+    /// For the owner.
+    fn park(&self) -> bool {
+        // SAFETY: the owner alone writes it.
+        if !self.made.with(|made| unsafe { *made }) {
+            // SAFETY: loom checks that nobody reads it meanwhile.
+            self.made.with_mut(|made| unsafe { *made = true });
+        }
+        self.parking.park()
     }
 
     /// Turns without limit until it has seen this much work.
     fn run_until(&self, work: u32) {
         while self.work.load(Ordering::Relaxed) < work {
-            if self.parking.park() {
+            if self.park() {
                 self.edge.wait();
                 self.parking.unpark();
             }
@@ -460,7 +484,7 @@ impl Turn {
 #[test]
 fn notify_meets_park() {
     model("notify meets park", None, || {
-        let turn = Arc::new(Turn::default());
+        let turn = Turn::new();
         let other = turn.clone();
         let notifier = spawn(move || {
             other.submit();
@@ -475,12 +499,12 @@ fn notify_meets_park() {
 #[test]
 fn two_notifiers_meet_park() {
     model("two notifiers meet park", Some(3), || {
-        let turn = Arc::new(Turn::default());
+        let turn = Turn::new();
         let notifiers = [(); 2].map(|()| {
             let turn = turn.clone();
             spawn(move || turn.submit())
         });
-        if turn.parking.park() {
+        if turn.park() {
             turn.edge.wait();
             assert_eq!(turn.edge.written.lock().1, 1, "the second joins the first");
             turn.parking.unpark();
@@ -494,10 +518,10 @@ fn two_notifiers_meet_park() {
 #[test]
 fn notify_meets_the_end_of_a_wait() {
     model("notify meets the end of a wait", None, || {
-        let turn = Arc::new(Turn::default());
+        let turn = Turn::new();
         let other = turn.clone();
         let notifier = spawn(move || other.submit());
-        if turn.parking.park() {
+        if turn.park() {
             // An event came.
             turn.parking.unpark();
         }
@@ -510,7 +534,7 @@ fn notify_meets_the_end_of_a_wait() {
 #[test]
 fn notify_meets_a_turn_without_wait() {
     model("notify meets a turn without wait", None, || {
-        let turn = Arc::new(Turn::default());
+        let turn = Turn::new();
         let other = turn.clone();
         let notifier = spawn(move || other.submit());
         turn.parking.consume();

@@ -7,7 +7,13 @@ mod common;
 
 use asyncio_net::{TcpListener, TcpStream};
 use common::block_on;
+use asyncio_reactor::{Direction, Io, Reactor};
 use std::fs::File;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 fn limit_descriptors(limit: u64) {
     // SAFETY: reads and writes a plain structure of this frame.
@@ -33,6 +39,31 @@ fn exhaust() -> Vec<File> {
     }
 }
 
+/// It has timeouts and notifications, and tells who registers a source; it has a poller as soon as there are descriptors for one. All are taken
+/// again in the end.
+fn a_reactor_without_a_poller_goes_on(files: &mut Vec<File>) {
+    let reactor = Arc::new(Reactor::new());
+    let start = Instant::now();
+    assert_eq!(reactor.turn(Some(Duration::from_micros(100))).unwrap(), 0);
+    assert!(start.elapsed() >= Duration::from_micros(100));
+    assert_eq!(reactor.turn(None).unwrap(), 0, "nobody ends this wait, which is without limit");
+    files.truncate(files.len() - 2);
+    let (stream, _peer) = UnixStream::pair().unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let stream = Io::exclusive(stream);
+    let cx = &mut Context::from_waker(Waker::noop());
+    let mut read = || stream.poll_io(Direction::Read, cx, || stream.get_ref().read(&mut [0]));
+    let Poll::Ready(Err(error)) = asyncio_reactor::enter(&reactor, &mut read) else {
+        panic!("it waits without a poller");
+    };
+    assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+    files.truncate(files.len() - 4);
+    assert!(asyncio_reactor::enter(&reactor, &mut read).is_pending());
+    assert_eq!(reactor.turn(Some(Duration::ZERO)).unwrap(), 1, "it can be written to");
+    drop((stream, reactor));
+    files.extend(exhaust());
+}
+
 #[test]
 fn accept_tells_and_goes_on_when_there_are_descriptors_again() {
     limit_descriptors(64);
@@ -49,8 +80,7 @@ fn accept_tells_and_goes_on_when_there_are_descriptors_again() {
         assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
         let error = TcpListener::bind("127.0.0.1:0").await.unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
-        let error = asyncio_reactor::Reactor::new().unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
+        a_reactor_without_a_poller_goes_on(&mut files);
         files.pop();
         // No connection was lost, and no event is needed.
         let (mut server, peer) = listener.accept().await.unwrap();

@@ -150,7 +150,7 @@ fn turns_when_idle(reactor: &Reactor) -> u64 {
 
 #[test]
 fn endings_keep_no_processor_busy() {
-    let reactor = Arc::new(Reactor::new().unwrap());
+    let reactor = Arc::new(Reactor::new());
     enter(&reactor, || {
         let (mut half_closed, peer) = block_on_with(&reactor, waiting_with_plain_peer());
         peer.shutdown(Shutdown::Write).unwrap();

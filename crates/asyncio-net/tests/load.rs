@@ -46,7 +46,7 @@ fn a_thousand_connections_at_once() {
     // With a backlog of 100 some of a thousand clients would have to ask the kernel twice, a second apart.
     let listener = TcpListener::bind_addr("127.0.0.1:0".parse().unwrap(), 1024).unwrap();
     let addr = listener.local_addr().unwrap();
-    let reactor = Arc::new(Reactor::new().unwrap());
+    let reactor = Arc::new(Reactor::new());
     let (connected, done) = (Cell::new(0), Cell::new(0));
     let mut executor = Executor::new(&reactor);
     for _ in 0..connections {
@@ -123,7 +123,7 @@ fn much_data_both_ways_through_small_buffers() {
 fn connections_come_and_go_while_others_wait() {
     let listener = block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let addr = listener.local_addr().unwrap();
-    let reactor = Arc::new(Reactor::new().unwrap());
+    let reactor = Arc::new(Reactor::new());
     let mut executor = Executor::new(&reactor);
     for task in 0..20 {
         executor.spawn(async {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 fn reactor() -> Arc<Reactor> {
-    Arc::new(Reactor::new().unwrap())
+    Arc::new(Reactor::new())
 }
 
 async fn listen() -> (TcpListener, SocketAddr) {

@@ -31,12 +31,11 @@ impl Drop for Restore {
 /// ```
 /// use std::sync::Arc;
 ///
-/// let reactor = Arc::new(asyncio_reactor::Reactor::new()?);
+/// let reactor = Arc::new(asyncio_reactor::Reactor::new());
 /// asyncio_reactor::enter(&reactor, || {
 ///     assert!(Arc::ptr_eq(&asyncio_reactor::current().unwrap(), &reactor));
 /// });
 /// assert!(asyncio_reactor::current().is_none());
-/// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn enter<R>(reactor: &Arc<Reactor>, f: impl FnOnce() -> R) -> R {
     let _inside = reactor.poller().system().map(|_| Inside::new());
@@ -67,7 +66,7 @@ mod tests {
 
     #[test]
     fn reactors_nest_and_are_put_back_on_a_panic() {
-        let [a, b] = [(); 2].map(|()| Arc::new(Reactor::new().unwrap()));
+        let [a, b] = [(); 2].map(|()| Arc::new(Reactor::new()));
         let is = |reactor: &Arc<Reactor>| current().is_some_and(|now| Arc::ptr_eq(&now, reactor));
         enter(&a, || {
             let inner = AssertUnwindSafe(|| enter(&b, || panic!("inside b: {}", is(&b))));

@@ -25,6 +25,7 @@
 mod current;
 mod io;
 pub mod parking;
+mod platform;
 mod poller;
 mod reactor;
 pub mod readiness;

@@ -1,5 +1,6 @@
 //! The poller of a reactor: the platform's, or that of a simulated system.
 
+use crate::platform::Platform;
 use crate::readiness::Ready;
 use crate::source::Handle;
 use crate::sys;
@@ -27,7 +28,7 @@ impl Events {
 
 #[derive(Debug)]
 pub(crate) enum Poller {
-    Platform(sys::Poller),
+    Platform(Platform),
     Simulated(Arc<dyn System>),
 }
 
@@ -74,6 +75,15 @@ impl Poller {
             (Poller::Platform(poller), Handle::Descriptor(fd)) => poller.delete(&fd),
             (Poller::Simulated(system), Handle::Simulated(socket)) => system.forget(socket),
             _ => {} // It was not registered.
+        }
+    }
+
+    /// The caller is about to say that it waits.
+    #[inline]
+    pub(crate) fn prepare(&self) {
+        match self {
+            Poller::Platform(poller) => poller.prepare(),
+            Poller::Simulated(_) => {}
         }
     }
 

@@ -1,11 +1,11 @@
 //! One poller, and the sources registered with it.
 
 use crate::parking::Parking;
+use crate::platform::Platform;
 use crate::poller::{Events, Poller};
 use crate::readiness::Ready;
 use crate::slab::{Key, Slab};
 use crate::source::Handle;
-use crate::sys;
 use crate::system::System;
 use crate::wakes::Wakes;
 use asyncio_base::CachePadded;
@@ -71,14 +71,9 @@ pub struct Reactor {
 }
 
 impl Reactor {
-    /// A reactor with no sources.
-    ///
-    /// # Errors
-    ///
-    /// If the operating system refuses a poller, for instance because the process is out of descriptors (on Linux it takes
-    /// four).
-    pub fn new() -> io::Result<Reactor> {
-        sys::Poller::new().map(|poller| Reactor::with(Poller::Platform(poller)))
+    /// A reactor with no sources. It takes no descriptor before its first source is registered, or its first turn waits.
+    pub fn new() -> Reactor {
+        Reactor::with(Poller::Platform(Platform::new()))
     }
 
     /// A reactor with no sources, which asks `system` instead of the operating system. It takes no descriptor.
@@ -136,6 +131,7 @@ impl Reactor {
             self.parking.consume();
             return self.poller.wait(events, timeout);
         }
+        self.poller.prepare();
         if !self.parking.park() {
             return self.poller.wait(events, Some(Duration::ZERO));
         }
@@ -215,6 +211,12 @@ impl Reactor {
                 Err(error)
             }
         }
+    }
+}
+
+impl Default for Reactor {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

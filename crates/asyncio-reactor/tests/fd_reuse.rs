@@ -29,7 +29,7 @@ fn read(io: &Io<UnixStream>, waker: &Waker) -> Poll<io::Result<usize>> {
 
 #[test]
 fn a_reused_descriptor_number_does_not_inherit_events() {
-    let reactor = Arc::new(Reactor::new().unwrap());
+    let reactor = Arc::new(Reactor::new());
     enter(&reactor, || {
         let (io, mut peer) = pair();
         assert!(read(&io, Waker::noop()).is_pending());

@@ -22,7 +22,7 @@ use std::time::Duration;
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
 fn reactor() -> Arc<Reactor> {
-    Arc::new(Reactor::new().unwrap())
+    Arc::new(Reactor::new())
 }
 
 /// A source, and its peer.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
 fn reactor() -> Arc<Reactor> {
-    Arc::new(Reactor::new().unwrap())
+    Arc::new(Reactor::new())
 }
 
 #[test]

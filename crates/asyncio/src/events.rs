@@ -171,7 +171,7 @@ pub(crate) fn forget_event_loop(event_loop: &EventLoop) {
 ///
 /// # Errors
 ///
-/// What the system said when it refused a poller.
+/// None today: what a loop needs of the system it asks for when it first waits or has a socket.
 pub fn new_event_loop() -> io::Result<EventLoop> {
     EventLoop::new()
 }
@@ -200,7 +200,7 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// What the system said when it refused a poller.
+    /// None today: what a loop needs of the system it asks for when it first waits or has a socket.
     pub fn new() -> io::Result<EventLoop> {
         Self::with_workers(crate::default_workers())
     }
@@ -211,14 +211,14 @@ impl EventLoop {
     ///
     /// # Errors
     ///
-    /// What the system said when it refused a poller.
+    /// None today: what a loop needs of the system it asks for when it first waits or has a socket.
     ///
     /// # Panics
     ///
     /// If there are no workers, or more than 65 536.
     pub fn with_workers(workers: usize) -> io::Result<EventLoop> {
         let diagnostics = Arc::new(Diagnostics::new());
-        let wiring = Wiring::new(workers, diagnostics.clone())?;
+        let wiring = Wiring::new(workers, diagnostics.clone());
         Ok(Self::assemble(workers, wiring, diagnostics))
     }
 

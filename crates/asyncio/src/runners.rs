@@ -33,8 +33,8 @@ const ROUNDS: usize = 16;
 ///
 /// # Panics
 ///
-/// If a loop runs on this thread already ("run() cannot be called from a running event loop"), if the system refuses a poller, if main was
-/// cancelled or its loop stopped. Resumes a panic of main. See [`Runner::run`] for errors instead.
+/// If a loop runs on this thread already ("run() cannot be called from a running event loop"), if main was cancelled or its loop
+/// stopped. Resumes a panic of main. See [`Runner::run`] for errors instead.
 ///
 /// # Examples
 ///
@@ -134,7 +134,7 @@ impl RunnerBuilder {
     ///
     /// # Errors
     ///
-    /// What the system said when it refused a poller.
+    /// None today: what a loop needs of the system it asks for when it first waits or has a socket.
     ///
     /// # Panics
     ///
@@ -176,7 +176,7 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// What the system said when it refused a poller.
+    /// None today: what a loop needs of the system it asks for when it first waits or has a socket.
     pub fn new() -> io::Result<Runner> {
         Self::builder().build()
     }

@@ -49,14 +49,14 @@ pub(crate) struct Wiring {
 }
 
 impl Wiring {
-    pub(crate) fn new(workers: usize, reporter: Arc<dyn Reporter>) -> io::Result<Arc<Wiring>> {
-        let reactor = Arc::new(Reactor::new()?);
+    pub(crate) fn new(workers: usize, reporter: Arc<dyn Reporter>) -> Arc<Wiring> {
+        let reactor = Arc::new(Reactor::new());
         let unpark = {
             let reactor = reactor.clone();
             Box::new(move || reactor.notify())
         };
         let timers = Timers::new(workers, Box::new(SystemClock::new()), unpark);
-        Ok(Self::with(timers, reactor, reporter, None))
+        Self::with(timers, reactor, reporter, None)
     }
 
     /// For a loop without descriptors, whose time and chance are the world's. All its workers are one thread, and have one wheel.

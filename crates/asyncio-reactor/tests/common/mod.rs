@@ -42,7 +42,7 @@ pub struct Executor<'a> {
 
 impl Default for Executor<'_> {
     fn default() -> Self {
-        Self::new(&Arc::new(Reactor::new().unwrap()))
+        Self::new(&Arc::new(Reactor::new()))
     }
 }
 
@@ -95,7 +95,7 @@ impl<'a> Executor<'a> {
 
 /// Runs one future on a reactor of its own.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    block_on_with(&Arc::new(Reactor::new().unwrap()), future)
+    block_on_with(&Arc::new(Reactor::new()), future)
 }
 
 /// Runs one future.
