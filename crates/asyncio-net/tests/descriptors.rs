@@ -6,8 +6,8 @@
 mod common;
 
 use asyncio_net::{TcpListener, TcpStream};
-use common::block_on;
 use asyncio_reactor::{Direction, Io, Reactor};
+use common::block_on;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::net::UnixStream;

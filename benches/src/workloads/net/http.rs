@@ -29,12 +29,13 @@ pub fn served<R: Runtime>(setup: Setup) -> Report {
         let ended = Countdown::new(1);
         let over = ended.clone();
         let load = thread::spawn(move || {
-            let report = wrk(addr, setup.n).expect("wrk, which this workload needs");
+            let report = wrk(addr, setup.n);
             over.arrive();
             report
         });
         ended.wait().await;
-        load.join().expect("the load does not panic")
+        let report = load.join().expect("the load does not panic");
+        report.expect("wrk, which this workload needs")
     })
 }
 
