@@ -13,10 +13,10 @@ use std::time::Duration;
 fn a_loop_without_descriptors_has_its_timers_and_threads() {
     let limit = getrlimit(Resource::Nofile);
     for workers in [1, 2] {
-        setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit.clone() }).unwrap();
+        setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).unwrap();
         let mut runner = Runner::builder().workers(workers).build().unwrap();
         runner.run(without_descriptors()).unwrap();
-        setrlimit(Resource::Nofile, limit.clone()).unwrap();
+        setrlimit(Resource::Nofile, limit).unwrap();
         runner.run(with_descriptors()).unwrap();
         runner.close();
     }
@@ -31,7 +31,7 @@ async fn without_descriptors() {
         sleep(Duration::from_micros(100)).await;
         2
     });
-    assert_eq!(task.await, Ok(2));
+    assert_eq!(task.await.unwrap(), 2);
     let error = TcpListener::bind("127.0.0.1:0").await.unwrap_err();
     assert_eq!(error.raw_os_error(), Some(Errno::MFILE.raw_os_error()));
 }
