@@ -9,7 +9,7 @@ use asyncio_net::{TcpListener, TcpStream};
 use asyncio_reactor::{Direction, Io, Reactor};
 use common::block_on;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -48,7 +48,7 @@ fn a_reactor_without_a_poller_goes_on(files: &mut Vec<File>) {
     assert!(start.elapsed() >= Duration::from_micros(100));
     assert_eq!(reactor.turn(None).unwrap(), 0, "nobody ends this wait, which is without limit");
     files.truncate(files.len() - 2);
-    let (stream, _peer) = UnixStream::pair().unwrap();
+    let (stream, mut peer) = UnixStream::pair().unwrap();
     stream.set_nonblocking(true).unwrap();
     let stream = Io::exclusive(stream);
     let cx = &mut Context::from_waker(Waker::noop());
@@ -59,7 +59,8 @@ fn a_reactor_without_a_poller_goes_on(files: &mut Vec<File>) {
     assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
     files.truncate(files.len() - 4);
     assert!(asyncio_reactor::enter(&reactor, &mut read).is_pending());
-    assert_eq!(reactor.turn(Some(Duration::ZERO)).unwrap(), 1, "it can be written to");
+    peer.write_all(b"x").unwrap();
+    assert_eq!(reactor.turn(Some(Duration::from_secs(20))).unwrap(), 1, "there is a byte");
     drop((stream, reactor));
     files.extend(exhaust());
 }

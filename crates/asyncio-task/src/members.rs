@@ -35,7 +35,7 @@
 
 use crate::handle::TaskHandle;
 use asyncio_base::slab::{Key, Slab};
-use asyncio_base::sync::Mutex;
+use asyncio_base::sync::{Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 /// How far a group is.
@@ -98,16 +98,23 @@ impl Members {
     /// # Errors
     ///
     /// In another phase than the open one: that phase.
+    #[inline]
     pub fn enter(&self, task: Option<TaskHandle>) -> Result<Key, Phase> {
         let mut inner = self.0.lock();
         if inner.phase == Phase::Open {
             return Ok(inner.tasks.insert(task));
         }
+        Err(Self::refuse(inner, task))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse(inner: MutexGuard<'_, Inner>, task: Option<TaskHandle>) -> Phase {
         let phase = inner.phase;
         drop(inner);
         // It may be the last handle.
         drop(task);
-        Err(phase)
+        phase
     }
 
     /// The task of a place is made. False if the group does not take members any more: the task has to be cancelled, by the caller.
@@ -130,13 +137,21 @@ impl Members {
         let mut inner = self.0.lock();
         let task = inner.tasks.remove(key).flatten();
         let gone = task.and_then(|task| inner.leaves(task));
-        let is_last = inner.is_ending && inner.tasks.is_empty();
-        let waiter = if is_last { inner.waiter.take() } else { None };
+        if inner.is_ending && inner.tasks.is_empty() {
+            return Self::end(inner, gone);
+        }
         drop(inner);
         drop(gone);
-        if let Some(waiter) = waiter {
-            waiter.wake();
-        }
+    }
+
+    /// The last one has left that the waiter waits for.
+    #[cold]
+    #[inline(never)]
+    fn end(mut inner: MutexGuard<'_, Inner>, gone: Option<TaskHandle>) {
+        let waiter = inner.waiter.take();
+        drop(inner);
+        drop(gone);
+        waiter.into_iter().for_each(Waker::wake);
     }
 
     /// How far the group is.
