@@ -6,6 +6,7 @@
 //! | [`record`] | the poll record: what this thread is polling right now |
 //! | [`wait`] | the wait slot, where a leaf future says what it waits for |
 //! | [`observe`] | who waits for whom, noted while a simulation observes |
+//! | [`outlook`] | how soon somebody on this thread looks at the descriptors again |
 //! | [`hold`] | a leaf's say in cancellation |
 //! | [`lent`] | what a thread is lent for the length of a closure |
 //! | [`context`] | context variables: the map, the cell that tasks share, the slot in a task |
@@ -25,6 +26,7 @@ pub mod context;
 pub mod hold;
 pub mod lent;
 pub mod observe;
+pub mod outlook;
 pub mod record;
 pub mod ring;
 pub mod shelf;

@@ -17,6 +17,7 @@ use crate::source::{Handle, Source};
 use crate::sys::SHORT_READ_DRAINS;
 use crate::system;
 use crate::waiters::Seat;
+use asyncio_base::outlook;
 use asyncio_base::record;
 use asyncio_base::sync::{AtomicBool, Mutex, Ordering};
 use asyncio_base::wait::WaitKind;
@@ -150,8 +151,8 @@ impl<T: Source> Io<T> {
 
     /// As [`poll_io`](Self::poll_io), for a call on a stream that asks for `asked` bytes and says how many it moved.
     ///
-    /// If it moved fewer, the next call would block, and is not tried before an event says otherwise. `place` is what reports of
-    /// waiting tasks show.
+    /// If it moved fewer, the next call would block, and is not tried before an event says otherwise; but a read is, where events
+    /// are [far](asyncio_base::outlook). `place` is what reports of waiting tasks show.
     ///
     /// # Errors
     ///
@@ -511,12 +512,13 @@ fn settle<R>(
 /// The most that Linux moves with one call, of whatever it was asked for.
 const MOST: usize = 0x7fff_f000;
 
-/// Whether a stream that moved `moved` of `asked` bytes would block next.
+/// Whether a stream that moved `moved` of `asked` bytes would block next, as far as it pays to believe that.
 ///
 /// A read of nothing is the end, which is found again by every later read. A write that was cut short filled the buffer.
+/// A read that was short found all there was; where the next event is far, it is worth a call to see whether more has come.
 fn is_drained(direction: Direction, asked: usize, moved: usize) -> bool {
-    let told_of_the_end = SHORT_READ_DRAINS || direction == Direction::Write;
-    moved > 0 && moved < asked.min(MOST) && told_of_the_end
+    let is_short = moved > 0 && moved < asked.min(MOST);
+    is_short && (direction == Direction::Write || SHORT_READ_DRAINS && !outlook::is_far())
 }
 
 #[cfg(all(test, not(asyncio_loom), target_pointer_width = "64"))]

@@ -4,6 +4,7 @@
 mod common;
 
 use asyncio_base::context::ContextSlot;
+use asyncio_base::outlook;
 use asyncio_base::record::{self, PollRecord};
 use asyncio_base::wait::{WaitKind, WaitSlot};
 use asyncio_reactor::{Direction, Io, Reactor, enter};
@@ -360,6 +361,40 @@ fn the_poll_record_is_told_and_its_budget_spent() {
             record.budget.set(9);
             assert_eq!(ready(read(&io, &waker)), 16, "and nothing was taken");
         });
+    });
+}
+
+/// Beside tasks that compute for long, the peer may have answered before anybody looks.
+#[test]
+fn a_short_read_is_followed_by_another_while_looks_are_far() {
+    let reactor = reactor();
+    enter(&reactor, || {
+        let (io, mut peer) = pair();
+        let calls = Cell::new(0);
+        let transfer = || {
+            let place = std::panic::Location::caller();
+            let cx = &mut Context::from_waker(Waker::noop());
+            io.poll_transfer(Direction::Read, 16, place, cx, || {
+                calls.set(calls.get() + 1);
+                io.get_ref().read(&mut [0; 16])
+            })
+        };
+        assert!(transfer().is_pending());
+        peer.write_all(b"ask").unwrap();
+        reactor.turn(NOW).unwrap();
+        outlook::set_far(true);
+        assert_eq!(ready(transfer()), 3);
+        peer.write_all(b"again").unwrap();
+        assert_eq!(ready(transfer()), 5, "found without a look");
+        assert!(transfer().is_pending());
+        assert_eq!(calls.get(), 4);
+        assert!(transfer().is_pending());
+        assert_eq!(calls.get(), 4, "one call for nothing, not one a poll");
+        outlook::set_far(false);
+        peer.write_all(b"more").unwrap();
+        assert!(transfer().is_pending(), "no event has told of it");
+        reactor.turn(NOW).unwrap();
+        assert_eq!(ready(transfer()), 4);
     });
 }
 
