@@ -151,8 +151,8 @@ impl<T: Source> Io<T> {
 
     /// As [`poll_io`](Self::poll_io), for a call on a stream that asks for `asked` bytes and says how many it moved.
     ///
-    /// If it moved fewer, the next call would block, and is not tried before an event says otherwise; but a read is, where events
-    /// are [far](asyncio_base::outlook). `place` is what reports of waiting tasks show.
+    /// If it moved fewer, the next call would block, and is not tried before an event says otherwise; but a read may be, where the
+    /// next event is [far](asyncio_base::outlook). `place` is what reports of waiting tasks show.
     ///
     /// # Errors
     ///
@@ -518,7 +518,7 @@ const MOST: usize = 0x7fff_f000;
 /// A read that was short found all there was; where the next event is far, it is worth a call to see whether more has come.
 fn is_drained(direction: Direction, asked: usize, moved: usize) -> bool {
     let is_short = moved > 0 && moved < asked.min(MOST);
-    is_short && (direction == Direction::Write || SHORT_READ_DRAINS && !outlook::is_far())
+    is_short && (direction == Direction::Write || SHORT_READ_DRAINS && !outlook::spend())
 }
 
 #[cfg(all(test, not(asyncio_loom), target_pointer_width = "64"))]

@@ -5,8 +5,8 @@
 //! aims at one look in [`BETWEEN`]; beside an entry that is [`LONG`] a look costs nothing that counts, and follows each. What comes after a sleep
 //! may be of another kind than what was before, so looks begin close to each other there ([`AFTER_SLEEP`]).
 //!
-//! Where entries are long, the tasks among them are told ([`outlook`]): one call more on a socket that was just read empty costs less there than to
-//! wait for a look, and answers a peer that is quick in the same turn. The budget ends that turn; so an only worker, whose tasks have none, is not told.
+//! Among long entries a socket that was just read empty is worth one call more ([`FURTHER`]): that costs less than to wait for a look, and who
+//! talks to a quick peer, or has one that did not wait for the answer, goes on in the same turn.
 
 use asyncio_base::outlook;
 use std::cell::Cell;
@@ -24,6 +24,10 @@ const BETWEEN: Duration = Duration::from_micros(100);
 /// What an entry takes after which a look is due.
 const LONG: Duration = Duration::from_micros(20);
 
+/// Reads from sockets that are empty as far as is known, between two looks that are far from each other. About as many messages as the budget
+/// of a turn lets a task answer, and the only bound for a task without one.
+const FURTHER: u32 = 64;
+
 #[derive(Debug)]
 pub(crate) struct Pace {
     /// Entries run since the last look.
@@ -32,15 +36,12 @@ pub(crate) struct Pace {
     interval: Cell<usize>,
     /// When the last look ended; `None` if the worker has slept since.
     last: Cell<Option<Instant>>,
-    /// Whether what the worker runs is told when looks are far from each other.
-    tells: bool,
 }
 
 impl Pace {
     /// A look is due.
-    pub(crate) fn new(tells: bool) -> Self {
-        let (since, interval) = (Cell::new(MOST), Cell::new(MOST));
-        Pace { since, interval, last: Cell::new(None), tells }
+    pub(crate) fn new() -> Self {
+        Pace { since: Cell::new(MOST), interval: Cell::new(MOST), last: Cell::new(None) }
     }
 
     /// Whether a look is due.
@@ -72,7 +73,7 @@ impl Pace {
         self.since.set(0);
         self.interval.set(self.interval.get().min(AFTER_SLEEP));
         self.last.set(None);
-        self.tell(false);
+        outlook::allow(0);
     }
 
     /// The worker looked, from then until now. What a look takes is no time of the entries: where it takes long, they would seem long after each.
@@ -84,20 +85,14 @@ impl Pace {
         // Slowly up, as one short burst says little; down at once.
         let most = (2 * self.interval.get()).min(MOST);
         self.interval.set((fitting as usize).clamp(1, most));
-        self.tell(each >= LONG.as_nanos());
-    }
-
-    fn tell(&self, far: bool) {
-        if self.tells {
-            outlook::set_far(far);
-        }
+        outlook::allow(if each < LONG.as_nanos() { 0 } else { FURTHER });
     }
 }
 
 impl Drop for Pace {
     fn drop(&mut self) {
-        // Who works on this thread next begins anew.
-        self.tell(false);
+        // Nobody looks here any more, and nobody waits for it.
+        outlook::allow(0);
     }
 }
 
@@ -124,7 +119,7 @@ mod tests {
 
     #[test]
     fn long_entries_bring_the_looks_closer_and_short_ones_apart() {
-        let (pace, mut now) = (Pace::new(false), Instant::now());
+        let (pace, mut now) = (Pace::new(), Instant::now());
         assert!(pace.is_due(), "the first pass looks at everything");
         pace.looked(now, now);
         let short = Duration::from_nanos(100);
@@ -142,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_sleep_is_no_time_that_entries_took() {
-        let (pace, mut now) = (Pace::new(false), Instant::now());
+        let (pace, mut now) = (Pace::new(), Instant::now());
         pace.looked(now, now);
         pace.ran(1);
         pace.slept();
@@ -155,7 +150,7 @@ mod tests {
 
     #[test]
     fn after_a_sleep_long_entries_bring_the_looks_closer_at_once() {
-        let (pace, mut now) = (Pace::new(false), Instant::now());
+        let (pace, mut now) = (Pace::new(), Instant::now());
         pace.looked(now, now);
         assert_eq!(round(&pace, &mut now, Duration::from_nanos(100)), 61);
         pace.slept();
@@ -170,7 +165,7 @@ mod tests {
     /// An echo sleeps after each entry or few, and each sleep is a look.
     #[test]
     fn who_sleeps_after_a_few_entries_makes_no_other_look() {
-        let (pace, now) = (Pace::new(false), Instant::now());
+        let (pace, now) = (Pace::new(), Instant::now());
         pace.looked(now, now);
         for _ in 0..100 {
             pace.slept();
@@ -180,24 +175,24 @@ mod tests {
     }
 
     #[test]
-    fn who_runs_among_long_entries_is_told_unless_the_worker_is_alone() {
+    fn among_long_entries_some_reads_more_are_allowed_until_the_next_look() {
+        let allowed = || (0..).take_while(|_| outlook::spend()).count() as u32;
+        let (pace, mut now) = (Pace::new(), Instant::now());
         let (short, long) = (Duration::from_nanos(100), Duration::from_micros(50));
-        for tells in [true, false] {
-            let (pace, mut now) = (Pace::new(tells), Instant::now());
-            pace.looked(now, now);
-            round(&pace, &mut now, short);
-            assert!(!outlook::is_far());
+        pace.looked(now, now);
+        round(&pace, &mut now, short);
+        assert_eq!(allowed(), 0);
+        for _ in 0..2 {
             round(&pace, &mut now, long);
-            assert_eq!(outlook::is_far(), tells);
             pace.make_room(3);
-            assert_eq!(outlook::is_far(), tells, "they are long all the same");
-            pace.slept();
-            assert!(!outlook::is_far(), "a sleep looks");
-            round(&pace, &mut now, long);
-            round(&pace, &mut now, long);
-            assert_eq!(outlook::is_far(), tells);
-            drop(pace);
-            assert!(!outlook::is_far(), "nobody looks, and nobody waits for it");
+            assert_eq!([allowed(), allowed()], [FURTHER, 0]);
         }
+        round(&pace, &mut now, long);
+        pace.slept();
+        assert_eq!(allowed(), 0, "a sleep looks");
+        pace.looked(now, now);
+        round(&pace, &mut now, long);
+        drop(pace);
+        assert_eq!(allowed(), 0);
     }
 }

@@ -98,7 +98,7 @@ impl Worker {
             searching: Cell::new(false),
             looks_hard: Cell::new(false),
             bound: Cell::new(None),
-            pace: Pace::new(has_others),
+            pace: Pace::new(),
             vigil: Vigil::default(),
             signs: event_loop.driver_arc().signs(index),
             rounds: Rounds::new(if has_others { core.workers() } else { 0 }),
