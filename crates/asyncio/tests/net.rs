@@ -1,13 +1,16 @@
 //! Sockets on the loop: real connections, cancelled waits.
 
 use asyncio::net::{TcpListener, TcpStream, ToSocketAddrs};
-use asyncio::{create_task, run};
+use asyncio::{Runner, create_local_task, create_task, run, yield_now};
+use std::cell::Cell;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::task::Poll;
 use std::thread;
+use std::time::{Duration, Instant};
 
 async fn listener() -> io::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -60,6 +63,52 @@ fn three_hundred_clients_get_back_what_they_sent() -> io::Result<()> {
         assert!(server.await.unwrap_err().is_cancelled());
         Ok(())
     })
+}
+
+/// Counts the turns of a task that computes for long in each.
+async fn compute(turns: Rc<Cell<usize>>) {
+    loop {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_micros(200) {}
+        turns.set(turns.get() + 1);
+        yield_now().await;
+    }
+}
+
+/// Beside a task that computes, a reader whose peer is quick goes on in its turn; but not for ever, though an only worker's tasks have no budget.
+#[test]
+fn a_quick_peer_is_answered_in_one_turn_and_starves_nobody() -> io::Result<()> {
+    const EXCHANGES: usize = 1000;
+    let mut runner = Runner::builder().workers(1).build()?;
+    let exchange = async {
+        let (listener, address) = listener().await?;
+        let mut peer = std::net::TcpStream::connect(address)?;
+        let (mut stream, _) = listener.accept().await?;
+        let turns = Rc::new(Cell::new(0));
+        create_local_task(compute(turns.clone())).detach();
+        let waiting = create_local_task(async {
+            assert_eq!(stream.read(&mut [0; 16]).await?, 5);
+            io::Result::Ok(stream)
+        });
+        // By then it waits for an event, and it is known that turns are long.
+        while turns.get() < 100 {
+            yield_now().await;
+        }
+        peer.write_all(b"first")?;
+        let mut stream = waiting.await??;
+        let (before, mut at_once) = (turns.get(), 0);
+        for _ in 0..EXCHANGES {
+            let asked = turns.get();
+            peer.write_all(b"quick")?;
+            assert_eq!(stream.read(&mut [0; 16]).await?, 5);
+            at_once += usize::from(turns.get() == asked);
+        }
+        let had = turns.get() - before;
+        assert!(at_once > 0, "each waited for a look");
+        assert!(had >= EXCHANGES / 65, "{had} turns beside {EXCHANGES} messages");
+        Ok(())
+    };
+    runner.run(exchange).expect("nobody interrupts it")
 }
 
 #[test]
