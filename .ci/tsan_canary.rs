@@ -3,7 +3,7 @@
 
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 use std::{env, thread};
 
@@ -18,6 +18,11 @@ impl Bare {
     fn add(&self) {
         // SAFETY: as its callers see to, or not.
         unsafe { *self.0.get() += 1 };
+    }
+
+    fn read(&self) -> usize {
+        // SAFETY: as for `add`.
+        unsafe { *self.0.get() }
     }
 }
 
@@ -141,6 +146,30 @@ fn locked() {
     bare.add();
 }
 
+/// Who holds the lock lets others run, so that they have to wait.
+fn read_and_written() {
+    let (bare, lock) = (Bare::default(), RwLock::new(()));
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let (bare, lock) = (&bare, &lock);
+            scope.spawn(move || {
+                for _ in 0..ROUNDS {
+                    if thread % 2 == 0 {
+                        let _written = lock.write().unwrap();
+                        bare.add();
+                        thread::yield_now();
+                    } else {
+                        let _read = lock.read().unwrap();
+                        assert!(bare.read() <= ROUNDS * THREADS);
+                        thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(bare.read(), ROUNDS * THREADS / 2);
+}
+
 fn once() {
     for _ in 0..ROUNDS / 10 {
         let once = OnceLock::new();
@@ -162,6 +191,7 @@ fn main() {
             last_owner();
             only_owner();
             locked();
+            read_and_written();
             once();
         }
     }

@@ -6,6 +6,7 @@
 //! | `fetch_sub(Release)` of a word | the fence by which the last owner of an `Arc` sees what the others did; it knows no fences | the operation acquires too |
 //! | a relaxed exchange of 1 for 0 | the fence after it, in `Arc::try_unwrap` | the exchange acquires |
 //! | `Mutex::lock`, when it has to wait | the exchange that takes the lock | the lock is acquired |
+//! | `RwLock::read`, `write`, when they have to wait | the same | the same |
 //! | `Condvar::wait`, `wait_timeout` | that the lock is released and taken again | that |
 //! | `Once::call` | the exchange that says it is done | released after the closure, acquired after the call |
 //! | a scope's count of running threads | the decrement that `thread::scope` waits for | released |
@@ -44,6 +45,8 @@ unsafe extern "C" {
 
 unsafe extern "Rust" {
     fn real_mutex_lock_contended(lock: This);
+    fn real_rwlock_read_contended(lock: This);
+    fn real_rwlock_write_contended(lock: This);
     fn real_condvar_wait(condvar: This, lock: This);
     fn real_condvar_wait_timeout(condvar: This, lock: This, limit: Duration) -> bool;
     fn real_once_call(once: This, ignore_poison: bool, body: Body<'_>, at: This);
@@ -79,6 +82,30 @@ unsafe extern "Rust" fn wrap_mutex_lock_contended(lock: This) {
     unsafe {
         real_mutex_lock_contended(lock);
         __tsan_acquire(lock);
+    }
+}
+
+/// The state of a lock for readers and writers is one of its two words.
+unsafe fn acquire_rwlock(lock: This) {
+    unsafe {
+        __tsan_acquire(lock);
+        __tsan_acquire(lock.cast::<u32>().add(1).cast());
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "Rust" fn wrap_rwlock_read_contended(lock: This) {
+    unsafe {
+        real_rwlock_read_contended(lock);
+        acquire_rwlock(lock);
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "Rust" fn wrap_rwlock_write_contended(lock: This) {
+    unsafe {
+        real_rwlock_write_contended(lock);
+        acquire_rwlock(lock);
     }
 }
 
