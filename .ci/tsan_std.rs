@@ -85,8 +85,13 @@ unsafe extern "Rust" fn wrap_mutex_lock_contended(lock: This) {
     }
 }
 
-/// The state of a lock for readers and writers is one of its two words.
+/// Of the two words of a lock for readers and writers one is its state.
+///
+/// # Safety
+///
+/// It is such a lock, of std's.
 unsafe fn acquire_rwlock(lock: This) {
+    // SAFETY: the second word is part of the lock that the caller has; the sanitizer takes any address.
     unsafe {
         __tsan_acquire(lock);
         __tsan_acquire(lock.cast::<u32>().add(1).cast());
@@ -95,6 +100,7 @@ unsafe fn acquire_rwlock(lock: This) {
 
 #[unsafe(no_mangle)]
 unsafe extern "Rust" fn wrap_rwlock_read_contended(lock: This) {
+    // SAFETY: std calls this as its own, with a lock that it waits for.
     unsafe {
         real_rwlock_read_contended(lock);
         acquire_rwlock(lock);
@@ -103,6 +109,7 @@ unsafe extern "Rust" fn wrap_rwlock_read_contended(lock: This) {
 
 #[unsafe(no_mangle)]
 unsafe extern "Rust" fn wrap_rwlock_write_contended(lock: This) {
+    // SAFETY: std calls this as its own, with a lock that it waits for.
     unsafe {
         real_rwlock_write_contended(lock);
         acquire_rwlock(lock);
