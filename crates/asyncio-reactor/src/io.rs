@@ -170,7 +170,7 @@ impl<T: Source> Io<T> {
         op: impl FnMut() -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         let wait = Wait { direction, place, seat: Seat::Chair };
-        self.poll_call(wait, cx, op, |moved| is_drained(direction, asked, *moved))
+        self.poll_call(wait, cx, op, |moved| awaits_event(direction, asked, *moved))
     }
 
     /// Waits in the `poll_*` seat until a call is worth trying.
@@ -268,7 +268,7 @@ impl<T: Source> Io<T> {
         op: impl FnMut() -> io::Result<usize>,
     ) -> io::Result<usize> {
         self.try_call(direction, Location::caller(), op, |moved| {
-            is_drained(direction, asked, *moved)
+            awaits_event(direction, asked, *moved)
         })
     }
 
@@ -512,13 +512,18 @@ fn settle<R>(
 /// The most that Linux moves with one call, of whatever it was asked for.
 const MOST: usize = 0x7fff_f000;
 
-/// Whether a stream that moved `moved` of `asked` bytes would block next, as far as it pays to believe that.
+/// Whether a stream that moved `moved` of `asked` bytes would block next.
 ///
 /// A read of nothing is the end, which is found again by every later read. A write that was cut short filled the buffer.
-/// A read that was short found all there was; where the next event is far, it is worth a call to see whether more has come.
 fn is_drained(direction: Direction, asked: usize, moved: usize) -> bool {
-    let is_short = moved > 0 && moved < asked.min(MOST);
-    is_short && (direction == Direction::Write || SHORT_READ_DRAINS && !outlook::spend())
+    let told_of_the_end = SHORT_READ_DRAINS || direction == Direction::Write;
+    moved > 0 && moved < asked.min(MOST) && told_of_the_end
+}
+
+/// Whether the next call is to wait for an event. A read that would block uses up one that is [allowed](outlook) all the same, if there is one: more may
+/// have come by then.
+fn awaits_event(direction: Direction, asked: usize, moved: usize) -> bool {
+    is_drained(direction, asked, moved) && (direction == Direction::Write || !outlook::spend())
 }
 
 #[cfg(all(test, not(asyncio_loom), target_pointer_width = "64"))]

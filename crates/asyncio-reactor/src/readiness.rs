@@ -26,7 +26,7 @@
 //! # Steps
 //!
 //! * call: 1 take READY away; 2 make the system call; 3 it gave all that was asked for: put READY back; it gave less, and the
-//!   source tells of its end: leave it; it would block: *arm*.
+//!   source tells of its end: leave it, unless one more call is allowed all the same; it would block: *arm*.
 //! * arm, under the mutex: 1 put the waker in its seat; 2 set WAITING, unless READY came back: then try the call again.
 //! * event: 1 set READY (and CLOSED) and take WAITING away, in one exchange that fails if the generation is another; 2 if
 //!   WAITING was set, take the wakers out under the mutex; 3 call them, with no lock held.

@@ -15,12 +15,15 @@ use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
+
+/// Where no event tells of the end, every short read is followed by another; else it is known to be the last.
+const EDGE_WITHOUT_END: bool = cfg!(asyncio_edge) || cfg!(not(target_os = "linux"));
 
 fn reactor() -> Arc<Reactor> {
     Arc::new(Reactor::new())
@@ -37,6 +40,16 @@ fn read(io: &Io<UnixStream>, waker: &Waker) -> Poll<io::Result<usize>> {
     let mut buf = [0; 16];
     let cx = &mut Context::from_waker(waker);
     io.poll_io(Direction::Read, cx, || io.get_ref().read(&mut buf))
+}
+
+/// Reads so many bytes at most, as from a stream, and counts the calls that are made.
+fn transfer(io: &Io<UnixStream>, len: usize, calls: &Cell<usize>) -> Poll<io::Result<usize>> {
+    let place = Location::caller();
+    let cx = &mut Context::from_waker(Waker::noop());
+    io.poll_transfer(Direction::Read, len, place, cx, || {
+        calls.set(calls.get() + 1);
+        io.get_ref().read(&mut [0; 16][..len])
+    })
 }
 
 fn ready<T>(poll: Poll<io::Result<T>>) -> T {
@@ -371,14 +384,7 @@ fn a_short_read_is_followed_by_another_while_looks_are_far() {
     enter(&reactor, || {
         let (io, mut peer) = pair();
         let calls = Cell::new(0);
-        let transfer = || {
-            let place = std::panic::Location::caller();
-            let cx = &mut Context::from_waker(Waker::noop());
-            io.poll_transfer(Direction::Read, 16, place, cx, || {
-                calls.set(calls.get() + 1);
-                io.get_ref().read(&mut [0; 16])
-            })
-        };
+        let transfer = || transfer(&io, 16, &calls);
         assert!(transfer().is_pending());
         peer.write_all(b"ask").unwrap();
         reactor.turn(NOW).unwrap();
@@ -396,9 +402,7 @@ fn a_short_read_is_followed_by_another_while_looks_are_far() {
         peer.write_all(b"still more").unwrap();
         assert_eq!(ready(transfer()), 10, "the third that was allowed");
         peer.write_all(b"too much").unwrap();
-        // Where no event tells of the end, every short read is followed by another.
-        let event_tells_of_end = cfg!(target_os = "linux") && !cfg!(asyncio_edge);
-        assert_eq!(transfer().is_pending(), event_tells_of_end, "none is left, and no event came");
+        assert_eq!(transfer().is_pending(), !EDGE_WITHOUT_END, "none is left, and no event came");
     });
 }
 
@@ -408,14 +412,7 @@ fn a_short_transfer_is_not_followed_by_a_call_that_would_block() {
     enter(&reactor, || {
         let (io, mut peer) = pair();
         let calls = Cell::new(0);
-        let transfer = |len: usize| {
-            let place = std::panic::Location::caller();
-            let cx = &mut Context::from_waker(Waker::noop());
-            io.poll_transfer(Direction::Read, len, place, cx, || {
-                calls.set(calls.get() + 1);
-                io.get_ref().read(&mut [0; 16][..len])
-            })
-        };
+        let transfer = |len: usize| transfer(&io, len, &calls);
         assert!(transfer(4).is_pending());
         peer.write_all(b"abcdef").unwrap();
         reactor.turn(NOW).unwrap();
@@ -423,9 +420,7 @@ fn a_short_transfer_is_not_followed_by_a_call_that_would_block() {
         assert_eq!(ready(transfer(4)), 2);
         assert_eq!(calls.get(), 3);
         assert!(transfer(4).is_pending());
-        // Where an event tells of the end, the short read was known to be the last.
-        let edge_without_end = cfg!(asyncio_edge) || cfg!(not(target_os = "linux"));
-        assert_eq!(calls.get(), if edge_without_end { 4 } else { 3 });
+        assert_eq!(calls.get(), if EDGE_WITHOUT_END { 4 } else { 3 });
         peer.write_all(b"g").unwrap();
         drop(peer);
         reactor.turn(NOW).unwrap();
@@ -452,7 +447,7 @@ fn reader_and_writer_wait_on_one_source_without_disturbing_each_other() {
     let pump = async |from: &Io<UnixStream>, to: &Io<UnixStream>| {
         let (mut sent, mut got) = (0, 0);
         poll_fn(|cx| {
-            let place = std::panic::Location::caller();
+            let place = Location::caller();
             while sent < total {
                 let asked = 4096.min(total - sent);
                 match to.poll_transfer(Direction::Write, asked, place, cx, || {

@@ -81,11 +81,15 @@ impl Pace {
         let entries = self.since.replace(0);
         let Some(last) = self.last.replace(Some(until)) else { return };
         let each = from.saturating_duration_since(last).as_nanos() / entries.max(1) as u128;
-        let fitting = if each < LONG.as_nanos() { BETWEEN.as_nanos() / each.max(1) } else { 1 };
+        let (fitting, further) = if each < LONG.as_nanos() {
+            (BETWEEN.as_nanos() / each.max(1), 0)
+        } else {
+            (1, FURTHER)
+        };
         // Slowly up, as one short burst says little; down at once.
         let most = (2 * self.interval.get()).min(MOST);
         self.interval.set((fitting as usize).clamp(1, most));
-        outlook::allow(if each < LONG.as_nanos() { 0 } else { FURTHER });
+        outlook::allow(further);
     }
 }
 
